@@ -23,11 +23,7 @@ _EXPIRE_INTERVAL: Final = 600.0
 
 
 class PostgreSqlCatalogStore(CatalogStore):
-    """The rows of one schema.
-
-    Args:
-        databases: the rows and tables.
-    """
+    """The rows of one schema."""
 
     is_shared = True
 
@@ -66,10 +62,14 @@ class PostgreSqlCatalogStore(CatalogStore):
     @contextmanager
     def replacing(self, before: Sequence[Entry], after: Sequence[Entry]) -> Iterator[None]:
         old, new = ({entry.uid: entry for entry in entries} for entries in (before, after))
-        for uid in new.keys() - old.keys():
-            self._create(new[uid])
-        for uid in old.keys() - new.keys():
-            self._drop(old[uid])
+        for entry in [new[uid] for uid in new.keys() - old.keys()]:
+            try:
+                self._databases.create(entry.path, entry.name, entry.uid, entry.options)
+            except AlreadyExists as error:
+                raise DatabaseError(f"Database {entry.name} already exists") from error
+        for entry in [old[uid] for uid in old.keys() - new.keys()]:
+            if not self._databases.drop(entry.path):
+                raise DatabaseError(f"Database {entry.name} does not exist")
         yield
 
     def maintain(self) -> None:
@@ -82,16 +82,6 @@ class PostgreSqlCatalogStore(CatalogStore):
             if monotonic() >= self._due[name]:
                 self._due[name] = monotonic() + interval
                 task()
-
-    def _create(self, entry: Entry) -> None:
-        try:
-            self._databases.create(entry.path, entry.name, entry.uid, entry.options)
-        except AlreadyExists as error:
-            raise DatabaseError(f"Database {entry.name} already exists") from error
-
-    def _drop(self, entry: Entry) -> None:
-        if not self._databases.drop(entry.path):
-            raise DatabaseError(f"Database {entry.name} does not exist")
 
 
 def _text(column: bytes) -> str:

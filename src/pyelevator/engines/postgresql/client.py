@@ -10,7 +10,7 @@ from pyelevator.engines.base import EngineUnavailable
 from pyelevator.engines.call_deadline import call_deadline
 from pyelevator.engines.postgresql.connections.cluster import Cluster
 from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog
-from pyelevator.engines.postgresql.connections.errors import LostConnection, SerializationFailure
+from pyelevator.engines.postgresql.connections.errors import UNAVAILABLE, LostConnection, SerializationFailure
 from pyelevator.engines.postgresql.connections.pool import Pool
 from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 from pyelevator.engines.postgresql.snapshots import Snapshots
@@ -27,15 +27,9 @@ _ROWS_PER_SECOND: Final = 20_000
 _BYTES_PER_SECOND: Final = 8 << 20
 """How quick a slow cluster is; calls with more than a few rows have as much more time."""
 
-UNAVAILABLE: Final = "the database did not answer in time; nothing was done"
-
 
 class Client:
-    """The connections of one storage to its cluster.
-
-    Args:
-        settings: of the cluster.
-    """
+    """The connections of one storage to its cluster."""
 
     def __init__(self, settings: PostgreSqlSettings) -> None:
         self.settings = settings
@@ -51,50 +45,29 @@ class Client:
         self._is_ready = False
 
     def deadline(self, rows: int = 1, size: int = 0) -> float:
-        """Return when a call has to end, on the monotonic clock.
-
-        Args:
-            rows: that it reads or writes.
-            size: their bytes.
-        """
+        """Return when a call has to end that reads or writes so many rows and bytes, on the monotonic clock."""
         now = monotonic()
         end = min(now + self.settings.call_timeout, call_deadline(now + self.settings.call_timeout))
         return end + extra_seconds(rows, size)
 
     def step_deadline(self, rows: int) -> float:
-        """Return when a further step of a call has to end, on the monotonic clock; what came before it was answered.
-
-        Args:
-            rows: that it reads.
-        """
+        """Return when a further step of a call has to end, on the monotonic clock; what came before it was answered."""
         return monotonic() + self.settings.call_timeout + extra_seconds(rows, 0)
 
     def connection(self, user: Hashable, until: float) -> AbstractContextManager[Connection]:
-        """Provide a connection for a block.
+        """Provide a connection for a block, as ``Pool.connection`` does.
 
         However long a large call may take, a connection is waited for as long as for a small one.
-
-        Args:
-            user: on whose behalf.
-            until: when the call has to end, on the monotonic clock.
-
-        Raises:
-            EngineUnavailable: there was none in time.
         """
         return self.pool.connection(user, min(until, monotonic() + self.settings.call_timeout))
 
     def read(self, user: Hashable, call: Callable[[Connection, float], T], until: float | None = None) -> T:
         """Execute something that changes nothing; if the connection ends before the answer, once more on another.
 
-        Args:
-            user: on whose behalf a connection is taken.
-            call: gets it, and when to give up.
-            until: when to give up altogether.
-
         Raises:
             EngineUnavailable: there was no answer in time.
         """
-        until = self.deadline() if until is None else until
+        until = until or self.deadline()
         self.prepare(until)
         try:
             with self.connection(user, until) as connection:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.postgresql.client import Client
-from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.connection import Connection, rows_of
 from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, MissingDatabase, MissingRelation
 from pyelevator.engines.postgresql.tables.statements import Table
 from pyelevator.engines.postgresql.writes import Writer
@@ -16,11 +17,7 @@ _USER: Final = "catalog"
 
 
 class Databases:
-    """Creates, finds and drops databases; each change is one transaction.
-
-    Args:
-        client: the connections.
-    """
+    """Creates, finds and drops databases; each change is one transaction."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -76,9 +73,7 @@ class Databases:
             EngineError: the tables of the catalog are not there.
         """
         with _complete():
-            return self.client.read(
-                _USER, lambda connection, until: connection.rows(connection.query(sql, parameters, until))
-            )
+            return self.client.read(_USER, lambda connection, until: rows_of(connection.query(sql, parameters, until)))
 
     def _change(self, sql: bytes, parameters: tuple[bytes | None, ...]) -> None:
         """Execute a change of the catalog once, whatever happens to the connection.
@@ -98,32 +93,24 @@ class Databases:
     def collect_garbage(self) -> None:
         """Remove the tables of dropped databases that no transaction reads any more."""
         for (relation,) in self.query(self._garbage):
-            self._collect(relation)
+            self.client.read(_USER, partial(self._collect, relation))
 
     def expire_tokens(self) -> None:
         """Forget writes whose outcome is no longer asked for."""
         self.query(self._expire)
 
-    def _collect(self, relation: int) -> None:
+    def _collect(self, relation: int, connection: Connection, until: float) -> None:
         """Remove one table, unless a transaction reads it at this moment: no reader may wait for this."""
         sql = f"BEGIN; SET LOCAL lock_timeout = 50; SELECT {self.client.settings.schema}.collect({relation}); COMMIT"
-
-        def collect(connection: Connection, until: float) -> None:
-            try:
-                connection.script(sql.encode(), until)
-            except EngineError:
-                connection.send_later(b"ROLLBACK")
-
-        self.client.read(_USER, collect)
+        try:
+            connection.script(sql.encode(), until)
+        except EngineError:
+            connection.send_later(b"ROLLBACK")
 
 
 @contextmanager
 def _complete() -> Iterator[None]:
-    """Report it if a table or a function of the catalog itself is not there.
-
-    Raises:
-        EngineError: so it is.
-    """
+    """Turn it into an EngineError if a table or a function of the catalog itself is not there."""
     try:
         yield
     except MissingDatabase:

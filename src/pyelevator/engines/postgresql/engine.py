@@ -22,28 +22,27 @@ from pyelevator.engines.base import (
     ReadView,
     chunks_of,
 )
-from pyelevator.engines.base.chunks import ChunkedScan
-from pyelevator.engines.postgresql.client import UNAVAILABLE, Client
-from pyelevator.engines.postgresql.connections.connection import Connection
-from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, LostConnection, MissingRelation
+from pyelevator.engines.postgresql.client import Client
+from pyelevator.engines.postgresql.connections.binding import PGresult
+from pyelevator.engines.postgresql.connections.connection import Connection, rows_of, value_of
+from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, UNAVAILABLE, LostConnection, MissingRelation
 from pyelevator.engines.postgresql.snapshots import SharedTransaction, Snapshot
 from pyelevator.engines.postgresql.tables.changes import Changes
 from pyelevator.engines.postgresql.tables.scans import (
-    FIRST_FETCH,
     PART_ROWS,
-    CursorScan,
-    Rows,
+    Row,
     declare,
+    fetch,
     find_part_end,
-    iterate,
+    iterate_cursor,
     measure,
-    parse_key,
+    open_cursor,
 )
 from pyelevator.engines.postgresql.tables.statements import Table
 from pyelevator.engines.postgresql.writes import Writer
 
 T = TypeVar("T")
-Execute: TypeAlias = Callable[[bytes], Any]
+Execute: TypeAlias = Callable[[bytes], PGresult]
 """Executes a statement and returns its result."""
 
 _ONE_STATEMENT: Final = 2048
@@ -94,10 +93,26 @@ class PostgreSqlEngine(Engine):
         )
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
-        return iterate(self._rows(bounds))
+        """Open a cursor in a transaction of its own, which ends with the scan."""
+        return self._on_table(lambda table: self._scan(table, bounds))
 
-    def chunks(self, bounds: Bounds) -> ChunkedScan:
-        return CursorScan(self._rows(bounds), bounds.parts)
+    def _scan(self, table: Table, bounds: Bounds) -> Iterator[Any]:
+        until = self._client.deadline()
+        self._client.prepare(until)
+        opening = b"BEGIN READ ONLY; " + open_cursor("scan", table.pairs, bounds)
+        connection, first = self._client.pool.begin(table.relation, opening, until)
+
+        def fetch_more(wanted: int) -> list[Row]:
+            try:
+                return rows_of(connection.script(fetch("scan", wanted), self._client.step_deadline(wanted)))
+            except LostConnection as error:
+                raise EngineUnavailable(UNAVAILABLE) from error
+
+        def release() -> None:
+            connection.send_later(b"ROLLBACK")
+            self._client.pool.release(table.relation, connection)
+
+        return iterate_cursor(rows_of(first), fetch_more, release, bounds.parts)
 
     def write(self, ops: Sequence[BatchOp], *, sync: bool = False, wait: bool = True) -> None:  # noqa: ARG002
         self._require_open()
@@ -114,14 +129,14 @@ class PostgreSqlEngine(Engine):
         return self._on_table(lambda table: self._writer.update(table, decide))
 
     def snapshot(self) -> ReadView:
-        self._require_open()
-        self._client.prepare(self._client.deadline())
-        return self._on_table(self._snapshot_of)
+        return self._snapshots_of([self])[0]
 
     def snapshots_with(self, others: Sequence[Engine]) -> Sequence[ReadView] | None:
-        if not all(isinstance(other, PostgreSqlEngine) and other._client is self._client for other in others):
-            return None
-        engines: list[Any] = [self, *others]
+        engines = [one for one in others if isinstance(one, PostgreSqlEngine) and one._client is self._client]
+        return self._snapshots_of([self, *engines]) if len(engines) == len(others) else None
+
+    def _snapshots_of(self, engines: Sequence["PostgreSqlEngine"]) -> Sequence[ReadView]:
+        self._require_open()
         self._client.prepare(self._client.deadline())
         snapshots = self._client.snapshots
         transaction = snapshots.acquire(self._read_moment)
@@ -130,21 +145,11 @@ class PostgreSqlEngine(Engine):
             closing.callback(snapshots.release, transaction)
             with ExitStack() as failing:
                 for engine in engines:
-                    view = engine._on_table(partial(engine._view, transaction))
-                    views.append(failing.enter_context(view))
+                    views.append(failing.enter_context(engine._on_table(partial(engine._view, transaction))))
                 failing.pop_all()
         return views
 
-    def _snapshot_of(self, table: Table) -> Snapshot:
-        snapshots = self._client.snapshots
-        transaction = snapshots.acquire(self._read_moment)
-        try:
-            return self._view(transaction, table)
-        finally:
-            snapshots.release(transaction)
-
     def _view(self, transaction: SharedTransaction, table: Table) -> Snapshot:
-        """Return a snapshot of the database in a transaction."""
         snapshots = self._client.snapshots
         seconds = self._client.settings.call_timeout
         snapshot = Snapshot(table, snapshots, snapshots.share(transaction), seconds, partial(self._missing, table))
@@ -165,9 +170,9 @@ class PostgreSqlEngine(Engine):
     def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
         def count_rows(table: Table, execute: Execute) -> int:
             counted = evolve(bounds, include_key=False, include_value=False)
-            total, opening = 0, declare("counted", table.pairs, counted) + b"; "
+            total, opening = 0, declare("counted", table.pairs, counted)
             while True:
-                rows: int = execute(opening + b"MOVE %d FROM counted" % PART_ROWS).command_tuples
+                rows = execute(opening + b"MOVE %d FROM counted" % PART_ROWS).command_tuples or 0
                 total, opening = total + rows, b""
                 if rows < PART_ROWS:
                     return total
@@ -179,9 +184,9 @@ class PostgreSqlEngine(Engine):
         def measure_rows(table: Table, execute: Execute) -> int:
             total, rest = 0, Bounds(start, stop, include_stop=False)
             while True:
-                end = parse_key(execute(find_part_end(table.pairs, rest)))
+                end = value_of(execute(find_part_end(table.pairs, rest)))
                 part = rest if end is None else evolve(rest, stop=end)
-                total += int(execute(measure(table.pairs, part)).get_value(0, 0))
+                total += int(value_of(execute(measure(table.pairs, part))))
                 if end is None:
                     return total
                 rest = evolve(rest, start=end)
@@ -250,49 +255,9 @@ class PostgreSqlEngine(Engine):
         return EngineGone(table.gone) if is_gone else EngineError(INCOMPLETE)
 
     def _read_moment(self) -> bytes:
-        def read(connection: Connection, until: float) -> bytes:
-            moment: bytes = connection.query(_MOMENT, (), until).get_value(0, 0)
-            return moment
-
-        return self._client.read("moments", read)
-
-    def _rows(self, bounds: Bounds) -> Rows:
-        """Open a cursor in a transaction of its own, which ends with the scan."""
-        return self._on_table(lambda table: self._open_rows(table, bounds))
-
-    def _open_rows(self, table: Table, bounds: Bounds) -> Rows:
-        until = self._client.deadline()
-        self._client.prepare(until)
-        opening = b"BEGIN READ ONLY; " + declare("scan", table.pairs, bounds) + b"; " + FIRST_FETCH + b"scan"
-        connection, first = self._begin(table, opening, until)
-
-        def fetch(wanted: int) -> list[tuple[Any, ...]]:
-            try:
-                sql, until = b"FETCH %d FROM scan" % wanted, self._client.step_deadline(wanted)
-                return connection.rows(connection.script(sql, until))
-            except LostConnection as error:
-                raise EngineUnavailable(UNAVAILABLE) from error
-
-        def release() -> None:
-            connection.send_later(b"ROLLBACK")
-            self._client.pool.release(table.relation, connection)
-
-        return Rows(first, fetch, release, bounds.parts)
-
-    def _begin(self, table: Table, opening: bytes, until: float) -> tuple[Connection, list[tuple[Any, ...]]]:
-        """Execute the opening statements on a connection, on another one if that ends; keep the connection."""
-        for attempt in (1, 2):
-            connection = self._client.pool.acquire(table.relation, until)
-            try:
-                return connection, connection.rows(connection.script(opening, until))
-            except BaseException as error:
-                connection.send_later(b"ROLLBACK")
-                self._client.pool.release(table.relation, connection)
-                if not isinstance(error, LostConnection):
-                    raise
-                if attempt == 2:
-                    raise EngineUnavailable(UNAVAILABLE) from error
-        raise AssertionError
+        return self._client.read(
+            "moments", lambda connection, until: connection.query(_MOMENT, (), until).get_value(0, 0) or b""
+        )
 
 
 def _collect(

@@ -7,18 +7,11 @@ from itertools import count
 from time import monotonic
 from typing import Any, Final, TypeVar
 
-from pyelevator.engines.base import (
-    Bounds,
-    EngineError,
-    EngineUnavailable,
-    ReadView,
-    SnapshotLost,
-)
-from pyelevator.engines.base.chunks import ChunkedScan
-from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable, ReadView, SnapshotLost
+from pyelevator.engines.postgresql.connections.connection import Connection, rows_of
 from pyelevator.engines.postgresql.connections.errors import LostConnection, MissingRelation
 from pyelevator.engines.postgresql.connections.pool import Pool
-from pyelevator.engines.postgresql.tables.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
+from pyelevator.engines.postgresql.tables.scans import Row, fetch, iterate_cursor, open_cursor
 from pyelevator.engines.postgresql.tables.statements import Table
 
 T = TypeVar("T")
@@ -65,7 +58,7 @@ class SharedTransaction:
         """Return a name for a cursor in it, and the statements that open it and fetch its first rows."""
         name = f"scan_{next(self._cursors)}"
         closing = "".join([f"CLOSE {self.finished.pop()}; " for _ in range(len(self.finished))])
-        return name, closing.encode() + declare(name, table, bounds) + b"; " + FIRST_FETCH + name.encode()
+        return name, closing.encode() + open_cursor(name, table, bounds)
 
 
 class Snapshots:
@@ -73,10 +66,6 @@ class Snapshots:
 
     Each holds a connection, so there are few. Snapshots that are asked for at the same time share one, and so does a
     later one if nothing was written in the cluster meanwhile.
-
-    Args:
-        pool: the connections for them; no others use it.
-        seconds: for opening one.
     """
 
     def __init__(self, pool: Pool, seconds: float) -> None:
@@ -165,31 +154,12 @@ class Snapshots:
                 "too many snapshots of different moments are open; close iterators that are no longer needed, or raise "
                 "snapshot_pool_size in the engine's URL"
             )
-        for attempt in (1, 2):
-            connection = self._pool.acquire(_USER, until)
-            try:
-                moment = connection.script(_BEGIN, until).get_value(0, 0)
-                return SharedTransaction(connection, moment, 0)
-            except BaseException as error:
-                connection.send_later(b"ROLLBACK")
-                self._pool.release(_USER, connection)
-                if not isinstance(error, LostConnection):
-                    raise
-                if attempt == 2:
-                    raise EngineUnavailable("the database could not be reached in time; nothing was done") from error
-        raise AssertionError
+        connection, result = self._pool.begin(_USER, _BEGIN, until)
+        return SharedTransaction(connection, result.get_value(0, 0) or b"", 0)
 
 
 class Snapshot(ReadView):
-    """A database at one moment.
-
-    Args:
-        table: of the database.
-        snapshots: what the transaction was acquired from.
-        transaction: shows the moment.
-        seconds: for each call.
-        missing: returns the error if the table is not there.
-    """
+    """A database at one moment; ``missing`` returns the error if its table is not there."""
 
     def __init__(
         self,
@@ -218,10 +188,14 @@ class Snapshot(ReadView):
         return self._run(lambda connection, until: self._table.multi_get(connection, keys, until))
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
-        return iterate(self._rows(bounds))
-
-    def chunks(self, bounds: Bounds) -> ChunkedScan:
-        return CursorScan(self._rows(bounds), bounds.parts)
+        transaction = self._require_open()
+        name, opening = transaction.open_cursor(self._table.pairs, bounds)
+        return iterate_cursor(
+            self._execute(opening),
+            lambda wanted: self._execute(fetch(name, wanted)),
+            lambda: transaction.finished.append(name),
+            bounds.parts,
+        )
 
     def close(self) -> None:
         transaction, self._transaction = self._transaction, None
@@ -232,16 +206,8 @@ class Snapshot(ReadView):
         with suppress(Exception):
             self.close()
 
-    def _rows(self, bounds: Bounds) -> Rows:
-        transaction = self._require_open()
-        name, opening = transaction.open_cursor(self._table.pairs, bounds)
-        first = self._run(lambda connection, until: connection.rows(connection.script(opening, until)))
-
-        def fetch(wanted: int) -> list[tuple[Any, ...]]:
-            sql = f"FETCH {wanted} FROM {name}".encode()
-            return self._run(lambda connection, until: connection.rows(connection.script(sql, until)))
-
-        return Rows(first, fetch, lambda: transaction.finished.append(name), bounds.parts)
+    def _execute(self, sql: bytes) -> list[Row]:
+        return self._run(lambda connection, until: rows_of(connection.script(sql, until)))
 
     def _run(self, call: Callable[[Connection, float], T]) -> T:
         try:

@@ -15,10 +15,15 @@ from pyelevator.engines.base import (
     EngineUnavailable,
     ReadView,
 )
-from pyelevator.engines.postgresql.client import UNAVAILABLE, Client, extra_seconds, first_attempt
+from pyelevator.engines.postgresql.client import Client, extra_seconds, first_attempt
 from pyelevator.engines.postgresql.connections.cluster import LOCK_SHARE
 from pyelevator.engines.postgresql.connections.connection import Connection
-from pyelevator.engines.postgresql.connections.errors import LostConnection, NothingSent, SerializationFailure
+from pyelevator.engines.postgresql.connections.errors import (
+    UNAVAILABLE,
+    LostConnection,
+    NothingSent,
+    SerializationFailure,
+)
 from pyelevator.engines.postgresql.tables.changes import Changes
 from pyelevator.engines.postgresql.tables.statements import Table
 from pyelevator.engines.postgresql.tables.transaction_view import TransactionView
@@ -39,11 +44,7 @@ _WAS_REFUSED: Final = "SELECT refused FROM {schema}.tokens WHERE token = $1::uui
 
 
 class Writer:
-    """Executes writes on one cluster.
-
-    Args:
-        client: its connections.
-    """
+    """Executes writes on one cluster."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

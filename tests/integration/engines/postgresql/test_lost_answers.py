@@ -14,6 +14,7 @@ from support.eventually import eventually
 pytest.importorskip("psycopg")
 
 from cluster import cuts
+from pyelevator.engines.postgresql.connections.connection import rows_of
 from pyelevator.engines.postgresql.tables.changes import Changes
 
 
@@ -58,7 +59,7 @@ def test_a_write_that_was_committed_without_an_answer_is_a_success(relay, throug
     assert engine.get(b"k") == b"1"
     tokens = engine._client.read(
         "test",
-        lambda c, until: c.rows(
+        lambda c, until: rows_of(
             c.query(
                 f"SELECT count(*) FROM {engine._client.settings.schema}.tokens WHERE NOT refused".encode(), (), until
             )

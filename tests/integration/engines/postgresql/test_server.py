@@ -5,6 +5,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import cycle
 from time import monotonic
 from typing import Any
 
@@ -22,7 +23,7 @@ psycopg = pytest.importorskip("psycopg")
 
 @pytest.fixture
 def server(postgresql):
-    url = postgresql.new_url(call_timeout=3, pool_size=4)
+    url = postgresql.new_url(call_timeout=4, pool_size=4)
     application = Application.on_url(url)
     server: Any
     with Server(application, ["tcp://127.0.0.1:0"], workers=application.min_workers) as server:
@@ -93,7 +94,8 @@ def goes_on(free, connect, blocked_call):
         outcome = pool.submit(blocked_call)
         outcome.add_done_callback(lambda _: ends.append(monotonic()))
         ping = pool.submit(times_until, outcome, pinging.ping)
-        other = pool.submit(times_until, outcome, lambda: (free.Put("x", "y"), free.Get("k")))
+        answers = (call() for call in cycle([lambda: free.Put("x", "y"), lambda: free.Get("k")]))
+        other = pool.submit(times_until, outcome, answers.__next__)
     for times in (ping.result(), other.result()):
         assert any((began + ends[0]) / 2 < first and last < ends[0] for first, last in times)
     return outcome

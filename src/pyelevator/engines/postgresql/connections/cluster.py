@@ -11,7 +11,7 @@ from typing import Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineError, EngineUnavailable
-from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog
+from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog, rows_of
 from pyelevator.engines.postgresql.connections.errors import LostConnection
 from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 
@@ -67,10 +67,6 @@ class Cluster:
     A primary that came back after others went on without it is read-write as well, and nothing in libpq tells it from
     the present one. So of all servers of the cluster that can be reached, the one with the highest timeline counts, and
     a primary with a lower one than was ever seen is refused.
-
-    Args:
-        settings: name the servers.
-        watchdog: of the connections.
 
     Attributes:
         timeline: the highest that was seen.
@@ -161,7 +157,7 @@ class Cluster:
     def _probe(self, endpoint: bytes, until: float) -> Probe:
         connection = Connection(endpoint, until, self._watchdog)
         try:
-            is_standby, timeline, system = connection.rows(connection.query(_PROBE, (), until))[0]
+            is_standby, timeline, system = rows_of(connection.query(_PROBE, (), until))[0]
         except BaseException:
             connection.close()
             raise

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet
 
-from pyelevator.engines.postgresql.connections.binding import Transformer, pq
+from pyelevator.engines.postgresql.connections.binding import PGconn, PGresult, Transformer, pq
 from pyelevator.engines.postgresql.connections.errors import LostConnection, NothingSent, error_for
 
 _OK: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
@@ -66,11 +66,6 @@ class Watchdog:
 class Connection:
     """One connection; one thread uses it at a time.
 
-    Args:
-        conninfo: libpq's, of one server.
-        until: when to give up, on the monotonic clock.
-        watchdog: ends the calls that take too long.
-
     Attributes:
         deadline: of the call that is running; infinity while there is none.
         timeline: of the server when it was connected; set by its owner.
@@ -98,16 +93,8 @@ class Connection:
         """The process of the server at the other end."""
         return int(self._pg.backend_pid)
 
-    def query(self, sql: bytes, parameters: Sequence[bytes | None], until: float) -> Any:
+    def query(self, sql: bytes, parameters: Sequence[bytes | None], until: float) -> PGresult:
         """Execute a statement, which is prepared at its first use; parameters and results are binary.
-
-        Args:
-            sql: with ``$1``, ``$2``...
-            parameters: in binary format.
-            until: when to give up, on the monotonic clock.
-
-        Returns:
-            A ``PGresult``.
 
         Raises:
             LostConnection: it ended, or the time is up; what was sent may have been executed.
@@ -120,9 +107,9 @@ class Connection:
             except LostConnection as error:
                 raise NothingSent(str(error)) from error
         ones = [1] * len(parameters)
-        return self._run(lambda: self._pg.exec_prepared(name, parameters, ones, 1), until)
+        return self._run(lambda: self._pg.exec_prepared(name, parameters, ones, 1), until)  # type: ignore[arg-type]  # None is NULL
 
-    def script(self, sql: bytes, until: float) -> Any:
+    def script(self, sql: bytes, until: float) -> PGresult:
         """Execute statements without parameters, in one transaction unless they say otherwise; see :meth:`query`."""
         return self._run(lambda: self._pg.exec_(sql), until)
 
@@ -138,12 +125,6 @@ class Connection:
     def is_idle(self) -> bool:
         """True if it is in no transaction, or about to leave one."""
         return self._pending or self._pg.transaction_status == pq.TransactionStatus.IDLE
-
-    def rows(self, result: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a result; the columns are bytes, integers or None."""
-        transformer = Transformer()
-        transformer.set_pgresult(result)
-        return transformer.load_rows(0, result.ntuples, tuple)
 
     def cut(self) -> None:
         """End the running call; from any thread."""
@@ -168,7 +149,7 @@ class Connection:
         self._names[sql] = name
         return name
 
-    def _run(self, call: Callable[[], Any], until: float) -> Any:
+    def _run(self, call: Callable[[], PGresult], until: float) -> PGresult:
         if self._pending:
             self._settle(until)
         if self.is_broken or monotonic() >= until:
@@ -208,12 +189,24 @@ class Connection:
             self.is_broken = True
             raise NothingSent(str(error)) from error
 
-    def _on_notice(self, notice: Any) -> None:
+    def _on_notice(self, notice: PGresult) -> None:
         if notice.error_field(pq.DiagnosticField.SOURCE_FUNCTION) == _SYNC_WAIT:
             self.is_doubtful = True
 
 
-def _open(conninfo: bytes, until: float) -> Any:
+def rows_of(result: PGresult) -> list[tuple[Any, ...]]:
+    """Return the rows of a result; the columns are bytes, numbers, booleans or None."""
+    transformer = Transformer()
+    transformer.set_pgresult(result)
+    return transformer.load_rows(0, result.ntuples, tuple)
+
+
+def value_of(result: PGresult) -> Any:
+    """Return the first column of the first row of a result; None without one."""
+    return next(iter(rows_of(result)), (None,))[0]
+
+
+def _open(conninfo: bytes, until: float) -> PGconn:
     """Connect without blocking longer than the deadline."""
     pg = pq.PGconn.connect_start(conninfo)
     status = pq.PollingStatus.FAILED if pg.status == pq.ConnStatus.BAD else pq.PollingStatus.WRITING

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.engines.base import (
     EngineConflict,
@@ -11,7 +11,7 @@ from pyelevator.engines.base import (
     EngineTooLarge,
     EngineUnavailable,
 )
-from pyelevator.engines.postgresql.connections.binding import pq
+from pyelevator.engines.postgresql.connections.binding import PGresult, pq
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 
@@ -45,6 +45,7 @@ _FULL: Final = "the database's disk is full; nothing was written"
 _DAMAGED: Final = (
     "the database reports that what it has on its disk is damaged; nothing was done, and its log says more"
 )
+UNAVAILABLE: Final = "the database did not answer in time; nothing was done"
 INCOMPLETE: Final = (
     "the database's tables and functions are not all there in the cluster; see docs/howto/distributed.md"
 )
@@ -83,20 +84,20 @@ of the statement after it.
 _FATAL: Final = (b"FATAL", b"PANIC")
 
 
-def is_lost(result: Any) -> bool:
+def is_lost(result: PGresult) -> bool:
     """Return True if a failed result means that the connection is not to be used any more."""
     state = sqlstate(result)
     severity = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
     return state is None or state.startswith(_LOST) or severity in _FATAL
 
 
-def sqlstate(result: Any) -> str | None:
+def sqlstate(result: PGresult) -> str | None:
     """Return the SQLSTATE of a failed result; None if libpq itself reports the failure."""
     field: bytes | None = result.error_field(pq.DiagnosticField.SQLSTATE)
     return None if field is None else field.decode()
 
 
-def error_for(result: Any) -> Exception:
+def error_for(result: PGresult) -> Exception:
     """Return the exception for a failed result; what it says is logged if it is not of the usual kind."""
     state, text = sqlstate(result), result.get_error_message()
     make = _ERRORS.get(state or "")

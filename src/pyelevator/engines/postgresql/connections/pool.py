@@ -8,8 +8,9 @@ from time import monotonic
 from typing import Final
 
 from pyelevator.engines.base import EngineUnavailable
+from pyelevator.engines.postgresql.connections.binding import PGresult
 from pyelevator.engines.postgresql.connections.connection import Connection
-from pyelevator.engines.postgresql.connections.errors import LostConnection
+from pyelevator.engines.postgresql.connections.errors import UNAVAILABLE, LostConnection
 
 _MAX_IDLE: Final = 300.0
 """Seconds after which an idle connection is closed instead of used."""
@@ -43,15 +44,7 @@ class Pool:
 
     @contextmanager
     def connection(self, user: Hashable, until: float) -> Iterator[Connection]:
-        """Provide a connection for the block.
-
-        Args:
-            user: on whose behalf.
-            until: when to give up, on the monotonic clock.
-
-        Raises:
-            EngineUnavailable: there was none in time.
-        """
+        """Provide a connection for the block; see :meth:`acquire`."""
         connection = self.acquire(user, until)
         try:
             yield connection
@@ -61,8 +54,30 @@ class Pool:
         finally:
             self.release(user, connection)
 
+    def begin(self, user: Hashable, opening: bytes, until: float) -> tuple[Connection, PGresult]:
+        """Execute statements that begin a transaction on a connection, on another one if that ends.
+
+        Returns:
+            The connection, which the caller releases, and the result of the last statement.
+        """
+        for _ in range(2):
+            connection = self.acquire(user, until)
+            try:
+                return connection, connection.script(opening, until)
+            except BaseException as error:
+                connection.send_later(b"ROLLBACK")
+                self.release(user, connection)
+                if not isinstance(error, LostConnection):
+                    raise
+                failure = error
+        raise EngineUnavailable(UNAVAILABLE) from failure
+
     def acquire(self, user: Hashable, until: float) -> Connection:
-        """Return a connection; see :meth:`connection`."""
+        """Return a connection on behalf of a user.
+
+        Raises:
+            EngineUnavailable: there was none in time.
+        """
         with self._changed:
             while not self._may_acquire(user):
                 if not self._changed.wait(max(0.0, until - monotonic())) and not self._may_acquire(user):

@@ -1,11 +1,10 @@
 """Scans: a cursor of PostgreSQL's, from which rows are fetched in growing numbers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pyelevator.engines.base import Bounds
-from pyelevator.engines.base.chunks import ChunkedScan
 
 _FIRST: Final = 64
 """Rows of the first fetch; most scans are short."""
@@ -26,8 +25,8 @@ _COLUMNS: Final[Mapping[tuple[bool, bool], str]] = {
 PART_ROWS: Final = 20_000
 """Rows of a part of a range that is counted or measured: some 10 ms of work."""
 
-Fetch = Callable[[int], list[tuple[Any, ...]]]
-"""Returns the next rows of a cursor, at most so many."""
+Row: TypeAlias = tuple[bytes, ...]
+"""A row of a cursor; without keys and values, it is one NULL."""
 
 
 def declare(name: str, table: str, bounds: Bounds) -> bytes:
@@ -35,8 +34,18 @@ def declare(name: str, table: str, bounds: Bounds) -> bytes:
     order = "DESC" if bounds.reverse else "ASC"
     return (
         f"DECLARE {name} BINARY NO SCROLL CURSOR FOR SELECT {_COLUMNS[bounds.parts]} FROM {table} "
-        f"WHERE {_conditions(bounds)} ORDER BY key {order}"
+        f"WHERE {_conditions(bounds)} ORDER BY key {order}; "
     ).encode()
+
+
+def open_cursor(name: str, table: str, bounds: Bounds) -> bytes:
+    """Return the statements that open a cursor on a scan, and fetch its first rows."""
+    return declare(name, table, bounds) + fetch(name, _FIRST)
+
+
+def fetch(name: str, rows: int) -> bytes:
+    """Return the statement that fetches the next rows of a cursor."""
+    return f"FETCH {rows} FROM {name}".encode()
 
 
 def measure(table: str, bounds: Bounds) -> bytes:
@@ -46,14 +55,8 @@ def measure(table: str, bounds: Bounds) -> bytes:
 
 
 def find_part_end(table: str, bounds: Bounds) -> bytes:
-    """Return the statement that finds the key behind the first ``PART_ROWS`` of a range; see :func:`parse_key`."""
-    part = f"{table} WHERE {_conditions(bounds)} ORDER BY key OFFSET {PART_ROWS} LIMIT 1"
-    return f"SELECT encode(key, 'hex') FROM {part}".encode()
-
-
-def parse_key(result: Any) -> bytes | None:
-    """Return the key that :func:`find_part_end` has found; None if the range ends before."""
-    return bytes.fromhex(result.get_value(0, 0).decode()) if result.ntuples else None
+    """Return the statement that finds the key behind the first ``PART_ROWS`` of a range, if there are so many."""
+    return f"SELECT key FROM {table} WHERE {_conditions(bounds)} ORDER BY key OFFSET {PART_ROWS} LIMIT 1".encode()
 
 
 def _conditions(bounds: Bounds) -> str:
@@ -70,71 +73,35 @@ def _literal(key: bytes) -> str:
     return f"'\\x{key.hex()}'::bytea"
 
 
-class Rows:
-    """The items of a scan, fetched when they are asked for.
+def iterate_cursor(
+    first: Sequence[Row], fetch: Callable[[int], Sequence[Row]], release: Callable[[], None], parts: tuple[bool, bool]
+) -> Iterator[Any]:
+    """Return the items of a cursor, whose rows are fetched when they are asked for.
 
     Args:
         first: the rows that came with the opening of the cursor.
-        fetch: the next ones.
-        release: called once, when no more rows are wanted.
+        fetch: returns the next rows, at most so many.
+        release: called once, when no more rows are wanted, or when the iterator goes.
         parts: see ``Bounds.parts``.
     """
-
-    def __init__(
-        self, first: list[tuple[Any, ...]], fetch: Fetch, release: Callable[[], None], parts: tuple[bool, bool]
-    ) -> None:
-        self._next, self._fetch, self._release = first, fetch, release
-        self._as_pairs = all(parts)
-        self._wanted = _FIRST
-        self._is_released = False
-
-    def __iter__(self) -> Iterator[Any]:
-        return chain.from_iterable(self._batches())
-
-    def _batches(self) -> Iterator[list[Any]]:
-        while rows := self._next:
-            self._next = []
-            yield rows if self._as_pairs else [row[0] for row in rows]
-            if len(rows) < self._wanted:
-                break
-            self._wanted = _next_count(rows)
-            self._next = [] if self._is_released else self._fetch(self._wanted)
-        self.close()
-
-    def close(self) -> None:
-        """End the scan; closing twice is fine."""
-        if not self._is_released:
-            self._is_released = True
-            self._release()
-
-    __del__ = close
+    batches = _batches(first, fetch, release, all(parts))
+    next(batches)  # a generator that has not begun would end without releasing anything
+    return chain.from_iterable(batches)
 
 
-FIRST_FETCH: Final = b"FETCH %d FROM " % _FIRST
-
-
-def _next_count(rows: list[tuple[Any, ...]]) -> int:
-    """Return how many rows to fetch next, by the size of the latest."""
-    sample = rows[-_FIRST:]
-    size = sum([len(part) for row in sample for part in row if part is not None]) // len(sample)
-    return max(8, min(_MOST, _FETCH_BYTES // (size + 1)))
-
-
-class CursorScan(ChunkedScan):
-    """The rows of a cursor, in chunks."""
-
-    def __init__(self, rows: Rows, parts: tuple[bool, bool]) -> None:
-        super().__init__(iter(rows), parts)
-        self._cursor = rows
-
-    def close(self) -> None:
-        super().close()
-        self._cursor.close()
-
-
-def iterate(rows: Rows) -> Iterator[Any]:
-    """Yield the items, and end the scan when the iterator goes."""
+def _batches(
+    rows: Sequence[Row], fetch: Callable[[int], Sequence[Row]], release: Callable[[], None], as_pairs: bool
+) -> Iterator[Sequence[Any]]:
+    wanted = _FIRST
     try:
-        yield from rows
+        yield ()
+        while rows:
+            yield rows if as_pairs else [row[0] for row in rows]
+            if len(rows) < wanted:
+                break
+            sample = rows[-_FIRST:]
+            size = sum([len(part) for row in sample for part in row if part is not None]) // len(sample)
+            wanted = max(8, min(_MOST, _FETCH_BYTES // (size + 1)))
+            rows = fetch(wanted)
     finally:
-        rows.close()
+        release()

@@ -17,7 +17,7 @@ from typing import Final
 from zlib import crc32
 
 from pyelevator.engines.base import EngineError
-from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.connection import Connection, value_of
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 
@@ -139,12 +139,6 @@ def lock_class(schema: str) -> int:
 def migrate(connection: Connection, schema: str, until: float, migrations: tuple[str, ...] = MIGRATIONS) -> None:
     """Bring the schema to the version of this release; several servers may do so at once.
 
-    Args:
-        connection: of the server's role.
-        schema: its name.
-        until: when to give up.
-        migrations: one script for each version.
-
     Raises:
         EngineError: it has a version that this release does not know, or the role may not create it.
         LostConnection: the connection ended.
@@ -162,7 +156,7 @@ def migrate(connection: Connection, schema: str, until: float, migrations: tuple
                 f"the cluster's schema {schema} has version {version}, and this release knows {len(migrations)}; "
                 "upgrade this server"
             )
-        if not _exists(connection, schema, until):
+        if not _is_any(connection, "pg_namespace", f"nspname = '{schema}'", until):
             connection.script(f"CREATE SCHEMA {schema}".encode(), until)
         for number, script in list(enumerate(migrations, 1))[version:]:
             connection.script(script.format(schema=schema, lock=lock).encode(), until)
@@ -179,11 +173,7 @@ def _version(connection: Connection, schema: str, until: float) -> int:
     tables = "pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     if not _is_any(connection, tables, f"nspname = '{schema}' AND relname = 'version'", until):
         return 0
-    return int(connection.script(f"SELECT schema FROM {schema}.version".encode(), until).get_value(0, 0))
-
-
-def _exists(connection: Connection, schema: str, until: float) -> bool:
-    return _is_any(connection, "pg_namespace", f"nspname = '{schema}'", until)
+    return int(value_of(connection.script(f"SELECT schema FROM {schema}.version".encode(), until)))
 
 
 def _is_any(connection: Connection, tables: str, condition: str, until: float) -> bool:
@@ -192,5 +182,4 @@ def _is_any(connection: Connection, tables: str, condition: str, until: float) -
     Functions such as ``to_regclass`` answer from a session's cache, which need not have what another server has created
     since the transaction began.
     """
-    found = connection.script(f"SELECT EXISTS (SELECT FROM {tables} WHERE {condition})".encode(), until)
-    return bool(found.get_value(0, 0) == b"t")
+    return bool(value_of(connection.script(f"SELECT EXISTS (SELECT FROM {tables} WHERE {condition})".encode(), until)))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.connection import Connection, rows_of, value_of
 from pyelevator.engines.postgresql.tables.arrays import encode_array
 from pyelevator.engines.postgresql.tables.changes import MAX_KEY, Changes
 from pyelevator.engines.postgresql.tables.schema import lock_class
@@ -21,11 +21,6 @@ _SIZE: Final = "SELECT pg_total_relation_size('{pairs}')"
 
 class Table:
     """The table of one database.
-
-    Args:
-        schema: that it is in.
-        relation: its number.
-        uid: of the database.
 
     Attributes:
         pairs: the name of the table.
@@ -53,25 +48,20 @@ class Table:
         if len(key) > MAX_KEY:
             return None
         result = connection.query(self._get, (key,), until)
-        value: bytes | None = result.get_value(0, 0) if result.ntuples else None
-        return value
+        return result.get_value(0, 0) if result.ntuples else None
 
     def multi_get(self, connection: Connection, keys: Sequence[bytes], until: float) -> list[bytes | None]:
         """Return the values of many keys, in their order."""
         result = connection.query(self._multi_get, (encode_array(keys),), until)
-        return [row[0] for row in connection.rows(result)]
+        return [row[0] for row in rows_of(result)]
 
     def write(
         self, connection: Connection, changes: Changes, token: bytes, until: float, *, exclusively: bool = False
     ) -> None:
         """Write all changes, in the connection's transaction or in one of their own.
 
-        Args:
-            connection: any.
-            changes: what to write.
-            token: by which it is looked up whether they were.
-            until: when to give up.
-            exclusively: let no other write to the database happen at the same time.
+        By the token it is looked up whether they were written. ``exclusively`` lets no other write to
+        the database happen at the same time.
         """
         flag = b"\1" if exclusively or changes.needs_exclusion else b"\0"
         arrays = [encode_array(items) for items in (changes.deleted, changes.keys, changes.values)]
@@ -87,8 +77,7 @@ class Table:
 
     def size(self, connection: Connection, until: float) -> int:
         """Return the bytes that the table and its index take."""
-        size: int = connection.rows(connection.query(self._size, (), until))[0][0]
-        return size
+        return int(value_of(connection.query(self._size, (), until)))
 
     def vacuum(self, connection: Connection, until: float) -> None:
         """Let the space of what was deleted be used again."""

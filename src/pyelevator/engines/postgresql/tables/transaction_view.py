@@ -5,20 +5,13 @@ from itertools import count
 from typing import Any
 
 from pyelevator.engines.base import Bounds, ReadView
-from pyelevator.engines.base.chunks import ChunkedScan
-from pyelevator.engines.postgresql.connections.connection import Connection
-from pyelevator.engines.postgresql.tables.scans import FIRST_FETCH, CursorScan, Rows, declare, iterate
+from pyelevator.engines.postgresql.connections.connection import Connection, rows_of
+from pyelevator.engines.postgresql.tables.scans import Row, fetch, iterate_cursor, open_cursor
 from pyelevator.engines.postgresql.tables.statements import Table
 
 
 class TransactionView(ReadView):
-    """A database within a transaction, which ends the view.
-
-    Args:
-        table: of the database.
-        connection: that is in the transaction.
-        until: when to give up.
-    """
+    """A database within a transaction, which ends the view."""
 
     def __init__(self, table: Table, connection: Connection, until: float) -> None:
         self._table, self._connection, self._until = table, connection, until
@@ -31,23 +24,16 @@ class TransactionView(ReadView):
         return self._table.multi_get(self._connection, keys, self._until)
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
-        return iterate(self._rows(bounds))
-
-    def chunks(self, bounds: Bounds) -> ChunkedScan:
-        return CursorScan(self._rows(bounds), bounds.parts)
-
-    def close(self) -> None:
-        """Do nothing: the transaction ends it."""
-
-    def _rows(self, bounds: Bounds) -> Rows:
         name = f"scan_{next(self._numbers)}"
-        opening = declare(name, self._table.pairs, bounds) + b"; " + FIRST_FETCH + name.encode()
-        return Rows(
-            self._execute(opening),
-            lambda wanted: self._execute(f"FETCH {wanted} FROM {name}".encode()),
+        return iterate_cursor(
+            self._execute(open_cursor(name, self._table.pairs, bounds)),
+            lambda wanted: self._execute(fetch(name, wanted)),
             lambda: None,  # cursors end with the transaction
             bounds.parts,
         )
 
-    def _execute(self, sql: bytes) -> list[tuple[Any, ...]]:
-        return self._connection.rows(self._connection.script(sql, self._until))
+    def close(self) -> None:
+        """Do nothing: the transaction ends it."""
+
+    def _execute(self, sql: bytes) -> list[Row]:
+        return rows_of(self._connection.script(sql, self._until))
