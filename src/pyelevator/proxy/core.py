@@ -20,14 +20,13 @@ from pyelevator.commands import Ping
 from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, RequestTimeout
 from pyelevator.flows import Interceptor, compose
 from pyelevator.messages import Request, Response
-from pyelevator.peers.table import Message
+from pyelevator.peers.table import ClientTable, Message
 from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading, SendToClient, SendToUpstream
-from pyelevator.proxy.clients import ProxyClient, ProxyClients
 from pyelevator.proxy.cursors import Cursors, cursors_in
 from pyelevator.proxy.options import CoreOptions
 from pyelevator.proxy.passthrough import PassThrough
-from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, UpstreamPool
+from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, ProxyClient, UpstreamPool
 from pyelevator.proxy.routing import Router, Upstream
 from pyelevator.proxy.tasks import RequestTasks
 
@@ -52,6 +51,10 @@ class Core:
         limits: what is taken from clients and upstreams.
         codecs: of dialects that clients may speak beside the two.
 
+    Attributes:
+        blocked: the clients that do not read, by their identities; their requests wait.
+        monitor: counts the requests.
+
     The methods take the time (seconds, any monotonic clock) and return actions for the caller to perform.
     """
 
@@ -71,16 +74,17 @@ class Core:
         answer = compose(interceptors, router.forward)
         self._tasks = RequestTasks(answer, self._pools, timeout, self._act, self._reply)
         self.monitor = Monitor()
-        self._clients = ProxyClients(given["capacity"], capacity_bytes)
+        self._capacity, self._capacity_bytes = given["capacity"], capacity_bytes
+        self._clients = ClientTable(ProxyClient)
+        self.blocked: Mapping[bytes, ProxyClient] = self._clients.blocked
         self._own = ProxyClient(b"")  # of the proxy's own requests: they are not dropped with the client that has left
         self._reader = RequestDecoder(
             limits, codecs, getattr(interceptors[0], "refuses", None) if interceptors else None
         )
-        self._pass_through = (
-            None
-            if interceptors or codecs
-            else PassThrough.for_pools(list(self._pools.values()), timeout, self._reader.limits, self.monitor)
-        )
+        pool, *others = self._pools.values()
+        self._pass_through = PassThrough(pool, timeout, self._reader.limits, self.monitor)
+        is_classic = pool.upstream.codec is None and pool.upstream.dialect == ClassicCodec.name
+        self._passes = is_classic and not (interceptors or codecs or others)
         self._sizes: dict[int, int] = {}
         self._cursors = Cursors()
         self._with_room: deque[ProxyClient] = deque()
@@ -90,12 +94,16 @@ class Core:
     @property
     def is_full(self) -> bool:
         """True if as many requests as there may be are unanswered; take no more until one is answered."""
-        return self._clients.is_full
+        clients = self._clients
+        return (
+            clients.pending_count - clients.stalled_count >= self._capacity
+            or clients.pending_bytes - clients.stalled_bytes >= self._capacity_bytes
+        )
 
     @property
     def unanswered(self) -> int:
         """The number of requests that were taken and are not answered, but for those of clients that do not read."""
-        return self._clients.unanswered
+        return self._clients.pending_count - self._clients.stalled_count
 
     def client_sent(
         self, identity: bytes, frames: Sequence[bytes], now: float, peer: str | None = None
@@ -110,7 +118,7 @@ class Core:
         return self._take_actions()
 
     def _take(self, client: ProxyClient, frames: Sequence[bytes], peer: str | None) -> None:
-        if self._pass_through is not None and client.ordered is None:
+        if self._passes and client.ordered is None:
             forward = self._pass_through.forward(client, frames, self._tasks.now)
             if forward is not None:
                 self._clients.request_started(client, len(frames[0]))
@@ -164,22 +172,13 @@ class Core:
 
     def _unblock(self, client: ProxyClient) -> None:
         if client.is_blocked:
-            self._clients.unblock(client)
+            self._clients.mark_unblocked(client)
+            self._clients.unsuspend(client)
             self._notify_pools(client)
 
     def _notify_pools(self, client: ProxyClient) -> None:
         for pool in self._pools.values():
             pool.client_changed(client)
-
-    def _exclusive_connections(self, client: ProxyClient) -> list[tuple[UpstreamPool, PooledConnection]]:
-        """Return the connections that are the client's alone."""
-        owned = [(pool, pool.exclusive_connection(client)) for pool in self._pools.values()]
-        return [(pool, connection) for pool, connection in owned if connection is not None]
-
-    @property
-    def blocked(self) -> Mapping[bytes, ProxyClient]:
-        """The clients that do not read, by their identities; their requests wait."""
-        return self._clients.blocked
 
     def blocked_bytes(self, identity: bytes) -> int:
         """Return the size of a client's waiting messages if it does not read; otherwise 0."""
@@ -210,8 +209,10 @@ class Core:
         self._tasks.now = now
         client = self._clients.get_or_create(identity)
         self._clients.clear_queue(client)
-        for pool, connection in self._exclusive_connections(client):
-            self._fail_connection(pool, connection, ElevatorError("the client does not read"))
+        owned = [(pool, pool.exclusive_connection(client)) for pool in self._pools.values()]
+        for pool, connection in owned:
+            if connection is not None:
+                self._fail_connection(pool, connection, ElevatorError("the client does not read"))
         self._unblock(client)
         if not client.in_flight:
             self._release_connections(client)
@@ -222,7 +223,7 @@ class Core:
         self._tasks.now = now
         pool = self._pools[upstream]
         connection = pool.connections[connection_number]
-        if connection.forwarded and self._pass_through is not None:
+        if connection.forwarded:
             forwarded_reply = self._pass_through.deliver(connection, frames)
             if forwarded_reply is not None:
                 if not pool.echoes_ids:
@@ -253,7 +254,7 @@ class Core:
         waiting, pool.waiting = pool.waiting, deque()
         # what is on the connection may have left over an earlier one, and been executed
         self._fail_connection(pool, pool.connections[connection_number], RequestTimeout(reason))
-        self._tasks.refuse(waiting, ConnectFailed(reason))
+        self._tasks.fail(waiting, ConnectFailed(reason))
         return self._take_actions()
 
     def upstream_lost(self, upstream: str, connection_number: int, error: ElevatorError, now: float) -> list[Action]:
@@ -280,14 +281,14 @@ class Core:
     def on_timer(self, now: float) -> list[Action]:
         """Time out what is due."""
         self._tasks.now = now
-        for expired in self._pass_through.expire(now) if self._pass_through else ():
+        for expired in self._pass_through.expire(now):
             self._reply_forwarded(*expired)
         self._tasks.on_timer()
         return self._take_actions()
 
     def next_timeout(self) -> float | None:
         """Return when ``on_timer`` is due; None if there is nothing to wait for."""
-        due = self._tasks.next_timeout(), self._pass_through.next_timeout() if self._pass_through else None
+        due = self._tasks.next_timeout(), self._pass_through.next_timeout()
         return min([at for at in due if at is not None], default=None)
 
     def _act(self, action: Action) -> None:
@@ -351,8 +352,9 @@ class Core:
     def _fail_connection(self, pool: UpstreamPool, connection: PooledConnection, error: ElevatorError) -> None:
         """Reset a connection on which nothing can be answered: every request there fails with the error."""
         pool.reset(connection)
-        self._tasks.fail_all(connection, error)
-        for lost in self._pass_through.fail_all(connection, error) if self._pass_through else ():
+        unanswered, connection.tasks = connection.tasks, {}
+        self._tasks.fail(unanswered.values(), error)
+        for lost in self._pass_through.fail_all(connection, error):
             self._reply_forwarded(*lost)
 
 

@@ -9,7 +9,7 @@ own.
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import takewhile
-from typing import Final, Self, TypeAlias
+from typing import Final, TypeAlias
 
 from pyelevator.application.monitoring.monitor import Monitor
 from pyelevator.codec import ClassicCodec, Limits
@@ -20,8 +20,7 @@ from pyelevator.commands import Unknown
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response, Status
 from pyelevator.proxy.actions import SendToClient, SendToUpstream
-from pyelevator.proxy.clients import ProxyClient
-from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, UpstreamPool
+from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, ProxyClient, UpstreamPool
 
 _KINDS: Final = {verb: kind for verb, (kind, _) in BY_WIRE_VERB.items()}
 _CODES: Final = tuple(ErrorCode)
@@ -47,14 +46,6 @@ class PassThrough:
         self._limits = limits
         self._codec = ClassicCodec(limits)
         self._timers: list[tuple[float, int, PooledConnection]] = []
-
-    @classmethod
-    def for_pools(cls, pools: Sequence[UpstreamPool], timeout: float, limits: Limits, monitor: Monitor) -> Self | None:
-        """Return what passes requests through to these upstreams, if that can be done."""
-        first = pools[0].upstream
-        if len(pools) != 1 or first.codec is not None or first.dialect != ClassicCodec.name:
-            return None
-        return cls(pools[0], timeout, limits, monitor)
 
     def forward(self, client: ProxyClient, frames: Sequence[bytes], now: float) -> SendToUpstream | None:
         """Return what to forward; None if the request cannot be passed through."""

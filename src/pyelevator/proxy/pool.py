@@ -1,4 +1,4 @@
-"""Work in flight in a proxy: tasks, forwarded requests, and the connections to an upstream that carry them."""
+"""Work in flight in a proxy: clients, their requests, and the connections to an upstream that carry these."""
 
 from collections import deque
 from collections.abc import Callable
@@ -10,13 +10,26 @@ from pyelevator.codec import Limits, codec_for
 from pyelevator.commands import Command
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
+from pyelevator.peers.table import ClientState, Message
 from pyelevator.protocol import ClientProtocol, IncomingRequest
 from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading
-from pyelevator.proxy.clients import ProxyClient
 from pyelevator.proxy.routing import Upstream
 
 _MAX_FACTOR: Final = 2
 """Times ``max_connections`` that there are at most, while retired ones are being answered."""
+
+
+@define(eq=False)
+class ProxyClient(ClientState[Message]):
+    """A client that has requests in flight or waiting.
+
+    Attributes:
+        is_disconnected: its connection has ended.
+        ordered: where it sends no ids, and so is answered in order, requests that wait for the one before them.
+    """
+
+    is_disconnected: bool = False
+    ordered: deque[IncomingRequest] | None = None
 
 
 @define(eq=False)
@@ -25,16 +38,18 @@ class RequestTask:
 
     Attributes:
         step: grows with every step; a timer that was set at an earlier step is void.
-        expires_at: when the upstream's time for the request in hand is over.
-        cancel: takes the task out of where it waits, if it is given up there.
+        request: the one in hand.
+        expires_at: when the upstream's time for it is over.
+        cancel: takes the task out of where it waits, if it is given up there; None while it sleeps.
     """
 
     client: ProxyClient
     incoming: IncomingRequest
     flow: Flow[Response]
+    request: Request
     step: int = 0
     expires_at: float = 0.0
-    cancel: Callable[[], None] = lambda: None
+    cancel: Callable[[], None] | None = None
 
 
 @define(eq=False)
@@ -123,7 +138,7 @@ class UpstreamPool:
     act: Callable[[Action], None]
     limits: Limits | None = None
     connections: list[PooledConnection] = field(factory=list)
-    waiting: deque[tuple[RequestTask, Request[Any]]] = field(factory=deque)
+    waiting: deque[RequestTask] = field(factory=deque)
     has_replied: bool = False
     echoes_ids: bool = False
     _by_client: dict[ProxyClient, PooledConnection] = field(factory=dict)

@@ -20,15 +20,8 @@ from pyelevator.errors import ConnectFailed
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
 from pyelevator.peers.stalls import StallDetector
-from pyelevator.proxy.core import (
-    Action,
-    Core,
-    PauseReading,
-    ResetConnection,
-    ResumeReading,
-    SendToClient,
-    SendToUpstream,
-)
+from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading, SendToClient, SendToUpstream
+from pyelevator.proxy.core import Core
 from pyelevator.proxy.options import CoreOptions, ProxyOptions
 from pyelevator.proxy.routing import Upstream
 from pyelevator.proxy.upstreams import Key, UpstreamConnections
@@ -109,7 +102,10 @@ class Proxy:
             max_unread=unread // 2,  # to clients that do not read; the answers in flight come on top
         )
         self._send_queues = self._listener.send_queues
-        dialers = {each.name: _dialer(each, max_message) for each in upstreams}
+        dialers = {
+            each.name: partial(UpstreamConnection, each.target.url, each.curve, max_message=max_message)
+            for each in upstreams
+        }
         self._upstreams = UpstreamConnections(dialers, self._poller, unread, lambda: self._send_queues.unsent_bytes)
         self._do: Mapping[type, Callable[[Any], None]] = {
             SendToClient: self._reply,
@@ -338,7 +334,3 @@ def _max_clients() -> int:
 def _as_upstreams(given: "str | Upstream | Sequence[str | Upstream]") -> list[Upstream]:
     several = [given] if isinstance(given, (str, Upstream)) else given
     return [Upstream(each) if isinstance(each, str) else each for each in several]
-
-
-def _dialer(upstream: Upstream, max_message: int) -> Callable[[], UpstreamConnection]:
-    return partial(UpstreamConnection, upstream.target.url, upstream.curve, max_message=max_message)

@@ -4,7 +4,7 @@ With one upstream nothing is changed. With several, the uid that a DBCONNECT ans
 (``east~6c66e7d0-...``), so that a uid still leads to its upstream after the proxy was restarted.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Final, Self
@@ -13,19 +13,7 @@ from attrs import evolve, field, frozen
 
 from pyelevator.arguments import to_count
 from pyelevator.codec import DIALECTS, Codec, codec_for, name_of_unknown
-from pyelevator.commands import (
-    Backup,
-    Command,
-    DbConnect,
-    DbCreate,
-    DbDrop,
-    DbForget,
-    DbList,
-    DbMount,
-    DbUmount,
-    Progress,
-    Snapshot,
-)
+from pyelevator.commands import DbConnect, DbList, Progress, Snapshot
 from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
 from pyelevator.features import FEATURES
@@ -40,7 +28,6 @@ _OPTIONS: Final = frozenset({"dialect", "curve", "max_serial_connections", "max_
 _TAKEN: Final = ("dialect", "max_serial_connections", "max_connections", "curve_key", "server_key")
 _COUNTS: Final = ("max_serial_connections", "max_connections")
 _NO_COMMON_MOMENT: Final = "databases of several servers have no common moment; take a snapshot of each server's"
-_NAMED: Final = (DbConnect, DbMount, DbUmount, DbCreate, DbDrop, DbForget, Backup)
 
 
 @frozen
@@ -138,16 +125,10 @@ class SendTo(Send[Any]):
     upstream: str
 
 
-def send_to(upstream: str, request: Request[Any]) -> Flow[Response]:
+def send_to(upstream: str, request: Request) -> Flow[Response]:
     """Send a request to one upstream; the flow's result is the response."""
     response: Response = yield SendTo(request, upstream)
     return response
-
-
-def _way_to(upstream: Upstream, is_old: Callable[[str], bool | None]) -> Forward:
-    send = partial(send_to, upstream.name)
-    codec = codec_for(upstream.dialect) if upstream.codec is None else upstream.codec
-    return adapt(codec, send, partial(is_old, upstream.name), FlatServer())
 
 
 class Router:
@@ -166,26 +147,37 @@ class Router:
         if not upstreams or len(self.upstreams) < len(upstreams):
             raise UsageError("a proxy needs at least one upstream, and a name= of its own for each")
         self._first = upstreams[0].name
-        self._ways = {upstream.name: _way_to(upstream, is_old) for upstream in upstreams}
+        self._ways: Mapping[str, Forward] = {
+            each.name: adapt(
+                each.codec or codec_for(each.dialect),
+                partial(send_to, each.name),
+                partial(is_old, each.name),
+                FlatServer(),
+            )
+            for each in upstreams
+        }
 
-    def forward(self, request: Request[Any]) -> Flow[Response]:
+    def forward(self, request: Request) -> Flow[Response]:
         """Send a request where it belongs; the features that this proxy would not carry on are left out."""
         response = yield from self._forward(request)
         if response.features:
             response = evolve(response, features=tuple([one for one in response.features if one in FEATURES]))
         return response
 
-    def _forward(self, request: Request[Any]) -> Flow[Response]:
+    def _forward(self, request: Request) -> Flow[Response]:
         if len(self.upstreams) == 1:
             return (yield from self._ways[self._first](request))
         if isinstance(request.command, DbList):
             return (yield from self._list_all(request))
         if isinstance(request.command, Progress):
             return (yield from self._collect_tasks(request))
-        upstream = self._upstream_of(request)
-        if upstream is None:
-            return _unknown(request)
-        uid = request.uid.partition(_SEPARATOR)[2] if request.uid else None
+        named = getattr(request.command, "name", None) if request.command.names_database else None
+        owner, _, inner = (request.uid or "").partition(_SEPARATOR)
+        upstream = self._place_of(named) if named is not None else owner if request.uid else self._first
+        if upstream is None or upstream not in self._ways:
+            code, name = (ErrorCode.RUNTIME, request.uid) if named is None else (ErrorCode.DATABASE, named)
+            return Response.failure(code, f"Database {name} doesn't exist", request.id)
+        uid = inner if request.uid else None
         if isinstance(request.command, Snapshot):
             others = [each.partition(_SEPARATOR) for each in request.command.uids]
             if any(name != upstream for name, _, _ in others):
@@ -194,58 +186,36 @@ class Router:
         response = yield from self._ways[upstream](evolve(request, uid=uid))
         return _mapped(response, request, upstream, uid)
 
-    def _upstream_of(self, request: Request[Any]) -> str | None:
-        if isinstance(request.command, _NAMED):
-            return self._serving(request.command)
-        if not request.uid:
-            return self._first
-        name = request.uid.partition(_SEPARATOR)[0]
-        return name if name in self.upstreams else None
-
-    def _serving(self, command: Command[Any]) -> str | None:
-        name: str = command.name  # type: ignore[attr-defined]
-        return self._place_of(name)
-
     def _place_of(self, database: str) -> str | None:
         return next((upstream.name for upstream in self.upstreams.values() if upstream.serves(database)), None)
 
-    def _list_all(self, request: Request[Any]) -> Flow[Response]:
+    def _list_all(self, request: Request) -> Flow[Response]:
         """List the databases of all upstreams: of each those that it would be asked for."""
         names: list[bytes] = []
+        owner, _, uid = (request.uid or "").partition(_SEPARATOR)
         for upstream in self.upstreams.values():
-            uid = request.uid.partition(_SEPARATOR)[2] if _comes_from(request, upstream) and request.uid else None
-            response = yield from self._ways[upstream.name](evolve(request, uid=uid))
+            own_uid = uid if owner == upstream.name else None
+            response = yield from self._ways[upstream.name](evolve(request, uid=own_uid))
             if response.code is not None:
                 return response
-            names += self._own(response.payload, upstream)
+            for name in response.payload:
+                if self._place_of(name.decode("utf-8", "surrogateescape")) == upstream.name:
+                    names.append(name)
         return Response(names, id=request.id)
 
-    def _collect_tasks(self, request: Request[Any]) -> Flow[Response]:
+    def _collect_tasks(self, request: Request) -> Flow[Response]:
         """Return the tasks of all upstreams that tell of theirs."""
         tasks: list[TaskProgress] = []
         responses = []
         for way in self._ways.values():
             responses.append((yield from way(request)))
             if responses[-1].code is None:
-                tasks += request.command.result(responses[-1].payload)
+                tasks += Progress().result(responses[-1].payload)
         failed = all(response.code is not None for response in responses)
         return responses[0] if failed else Response(TaskProgress.encode_list(tasks), id=request.id)
 
-    def _own(self, names: Iterable[bytes], upstream: Upstream) -> list[bytes]:
-        return [name for name in names if self._place_of(name.decode("utf-8", "surrogateescape")) == upstream.name]
 
-
-def _comes_from(request: Request[Any], upstream: Upstream) -> bool:
-    return bool(request.uid) and str(request.uid).startswith(upstream.name + _SEPARATOR)
-
-
-def _unknown(request: Request[Any]) -> Response:
-    if isinstance(request.command, _NAMED):
-        return Response.from_error(DatabaseError(f"Database {request.command.name} doesn't exist"), request.id)
-    return Response.failure(ErrorCode.RUNTIME, f"Database {request.uid} doesn't exist", request.id)
-
-
-def _mapped(response: Response, request: Request[Any], upstream: str, uid: str | None) -> Response:
+def _mapped(response: Response, request: Request, upstream: str, uid: str | None) -> Response:
     """Return the response as the client must see it: the uid that it knows, in a DBCONNECT and in "doesn't exist"."""
     if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
         return evolve(response, payload=f"{upstream}{_SEPARATOR}".encode() + response.payload)

@@ -6,6 +6,7 @@ A flow runs until its next effect: to send (it waits for a connection, then for 
 import heapq
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -14,8 +15,7 @@ from pyelevator.flows import Forward, Sleep, encode_failures
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import IncomingRequest
 from pyelevator.proxy.actions import Action, SendToUpstream
-from pyelevator.proxy.clients import ProxyClient
-from pyelevator.proxy.pool import PooledConnection, RequestTask, UpstreamPool
+from pyelevator.proxy.pool import PooledConnection, ProxyClient, RequestTask, UpstreamPool
 from pyelevator.proxy.routing import SendTo
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
@@ -51,8 +51,8 @@ class RequestTasks:
 
     def start(self, client: ProxyClient, incoming: IncomingRequest, request: Request[Any]) -> None:
         """Start the flow of a client's request."""
-        task = RequestTask(client, incoming, self._answer(request))
-        self._step(task, lambda: next(task.flow))
+        task = RequestTask(client, incoming, self._answer(request), request)
+        self._step(task, partial(next, task.flow))
 
     def _step(self, task: RequestTask, resume: Callable[[], Any]) -> None:
         """Run the flow to its next effect, or to its end."""
@@ -89,15 +89,15 @@ class RequestTasks:
 
     def _send(self, task: RequestTask, effect: SendTo) -> None:
         pool = self._pools[effect.upstream]
-        place = (task, effect.request)
-        pool.waiting.append(place)
-        task.cancel = lambda: pool.waiting.remove(place)
+        task.request = effect.request
+        pool.waiting.append(task)
+        task.cancel = partial(pool.waiting.remove, task)
         task.expires_at = self.now + self._timeout
         self._set_timer(task, self._timeout)
         self.serve_waiting(pool)
 
     def _sleep(self, task: RequestTask, effect: Sleep) -> None:
-        task.cancel = _SLEEPING
+        task.cancel = None
         self._set_timer(task, effect.seconds)
 
     def _set_timer(self, task: RequestTask, seconds: float) -> None:
@@ -105,35 +105,31 @@ class RequestTasks:
 
     def _on_timeout(self, task: RequestTask) -> None:
         """Go on with a task that slept long enough, or whose upstream took too long."""
-        waited_for = task.cancel
-        task.cancel = lambda: None
-        if waited_for is _SLEEPING:
-            self._step(task, lambda: task.flow.send(None))
-            return
-        waited_for()
-        self._step(task, lambda: task.flow.throw(RequestTimeout(f"no answer from upstream within {self._timeout} s")))
+        cancel, task.cancel = task.cancel, None
+        if cancel is None:
+            self._step(task, partial(task.flow.send, None))
+        else:
+            cancel()
+            self.fail([task], RequestTimeout(f"no answer from upstream within {self._timeout} s"))
 
     # Connections
 
     def serve_waiting(self, pool: UpstreamPool) -> None:
         """Send waiting requests on idle connections."""
         while pool.waiting:
-            connection = pool.connection_for(pool.waiting[0][0].client)
+            connection = pool.connection_for(pool.waiting[0].client)
             if connection is None:
                 return
-            self._send_on(pool, connection, *pool.waiting.popleft())
+            self._send_on(pool, connection, pool.waiting.popleft())
 
-    def _send_on(
-        self, pool: UpstreamPool, connection: PooledConnection, task: RequestTask, request: Request[Any]
-    ) -> None:
+    def _send_on(self, pool: UpstreamPool, connection: PooledConnection, task: RequestTask) -> None:
         try:
-            number, frames = connection.protocol.submit(request)
-        except ElevatorError as failed:
-            error = failed
-            self._step(task, lambda: task.flow.throw(error))
+            number, frames = connection.protocol.submit(task.request)
+        except ElevatorError as error:
+            self.fail([task], error)
             return
         connection.tasks[number] = task
-        task.cancel = lambda: self._cancel(pool, connection, number)
+        task.cancel = partial(self._cancel, pool, connection, number)
         name, is_alone = pool.upstream.name, not pool.echoes_ids
         self._act(SendToUpstream(name, connection.number, frames, task.expires_at, is_alone))
         pool.update_reading(connection)
@@ -145,7 +141,7 @@ class RequestTasks:
         if connection.protocol.spent and not connection.is_retired:
             pool.retire(connection)
         pool.update_reading(connection)
-        self._step(task, lambda: task.flow.send(response))
+        self._step(task, partial(task.flow.send, response))
 
     def _cancel(self, pool: UpstreamPool, connection: PooledConnection, number: int) -> None:
         """Give up a request in flight: it is forgotten where replies carry ids, else its connection is reset."""
@@ -159,20 +155,10 @@ class RequestTasks:
             pool.reset(connection)
         self.serve_waiting(pool)
 
-    def fail_all(self, connection: PooledConnection, error: ElevatorError) -> None:
-        """Fail the tasks in flight on a connection."""
-        unanswered, connection.tasks = list(connection.tasks.values()), {}
-        for task in unanswered:
-            self._step(task, lambda task=task: task.flow.throw(error))  # type: ignore[misc]
-
-    def refuse(self, waiting: Iterable[tuple[RequestTask, Request[Any]]], error: ElevatorError) -> None:
-        """Fail tasks that wait for a connection."""
-        for task, _ in waiting:
-            self._step(task, lambda task=task: task.flow.throw(error))  # type: ignore[misc]
-
-
-def _SLEEPING() -> None:
-    """Mark in ``RequestTask.cancel`` that the task sleeps."""
+    def fail(self, tasks: Iterable[RequestTask], error: ElevatorError) -> None:
+        """Fail tasks that wait for a connection or for an answer."""
+        for task in tasks:
+            self._step(task, partial(task.flow.throw, error))
 
 
 _PERFORM: Final[Mapping[type, Callable[[RequestTasks, RequestTask, Any], None]]] = {

@@ -48,10 +48,9 @@ class UpstreamConnections:
         unsent: Callable[[], int],
     ) -> None:
         self._dialers, self._poller, self._room, self._unsent = dialers, poller, room, unsent
-        self._large: dict[
-            UpstreamConnection, float
-        ] = {}  # a large answer is being read, since when some of it came last
-        self._postponed: dict[UpstreamConnection, Key] = {}  # one has begun, for which there is no room
+        # of large answers: those that are being read, and when some of it came last; those that there is no room for
+        self._large: dict[UpstreamConnection, float] = {}
+        self._postponed: dict[UpstreamConnection, Key] = {}
         self._connections: dict[Key, UpstreamConnection] = {}
         self._by_socket: dict[Any, Key] = {}
         self._with_messages: dict[Key, UpstreamConnection] = {}
@@ -67,21 +66,11 @@ class UpstreamConnections:
     def ready(self, ready: Mapping[Any, int], now: float) -> list[tuple[Key, UpstreamConnection, int]]:
         """Return the connections with events, timeouts or messages that were read already."""
         keys = [self._by_socket[at] for at in ready if at in self._by_socket]
-        if self._with_messages or self._connecting:
-            keys += [
-                key
-                for key, connection in (self._with_messages | self._connecting).items()
-                if connection.has_message or connection.next_timeout <= now
-            ]
-            keys = list(dict.fromkeys(keys))
+        candidates = self._with_messages | self._connecting
         if now >= self._round_at:
-            keys = list(
-                dict.fromkeys(
-                    keys + [key for key, connection in self._connections.items() if connection.next_timeout <= now]
-                )
-            )
-            self._round_at = now + _ROUND if self._connections else math.inf
-        connections = [(key, self._connections[key]) for key in keys]
+            candidates, self._round_at = self._connections, now + _ROUND if self._connections else math.inf
+        keys += [key for key, one in candidates.items() if one.has_message or one.next_timeout <= now]
+        connections = [(key, self._connections[key]) for key in dict.fromkeys(keys)]
         return [(key, connection, ready.get(connection.pollable, 0)) for key, connection in connections]
 
     @property
