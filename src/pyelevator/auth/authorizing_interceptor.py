@@ -1,7 +1,6 @@
 """Authorization in a proxy: an interceptor, for servers that do not know the proxy's clients."""
 
 import hmac
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from secrets import token_bytes
 from typing import Any, Final
@@ -14,6 +13,7 @@ from pyelevator.auth.permissions import Permissions
 from pyelevator.commands import DbConnect, DbList, Pipeline
 from pyelevator.errors import CursorExpired, DatabaseError, PermissionDenied, ServerError
 from pyelevator.flows import Flow, Forward, collect_responses
+from pyelevator.interceptors.database_names import DatabaseNames
 from pyelevator.messages import Request, Response, snapshot_uid, split_uid
 
 _MAX_UIDS: Final = 1 << 16
@@ -34,7 +34,7 @@ class AuthorizingInterceptor:
 
     def __init__(self, permissions: Callable[[], Mapping[str, Permissions]]) -> None:
         self._authorizer = Authorizer(permissions)
-        self._names = _NameCache()
+        self._names = _LocatedNames(_MAX_UIDS)
         self._cursors = _CursorSigner()
 
     def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
@@ -46,9 +46,9 @@ class AuthorizingInterceptor:
         if any(getattr(command, "cursor", False) for command in commands):  # each is signed by itself
             return (yield from self._forward_each(request, forward))
         try:
-            found = yield from self._names.find(request, forward)
+            found = yield from self._names.locate(request, forward)
             directories = _directories(request.command)
-            checked = self._authorizer.check(request, permissions, found, self._names.find_uid, directories)
+            checked = self._authorizer.check(request, permissions, found, self._names.find, directories)
             checked = self._cursors.verify(checked)
             command: Any = checked.command
             why = reason_to_refuse(command.name) if command.names_database and command.name.startswith("/") else None
@@ -58,8 +58,7 @@ class AuthorizingInterceptor:
             if isinstance(error, PermissionDenied) and isinstance(request.command, Pipeline):
                 return (yield from self._forward_each(request, forward))
             return Response.from_error(error, request.id)
-        response = yield from forward(checked)
-        self._names.observe(checked, response)
+        response = yield from self._names.observe(checked, forward)
         return self._cursors.sign(request, filter_databases(permissions, request, response))
 
     def refuses(self, outline: Request) -> Response | None:
@@ -71,9 +70,9 @@ class AuthorizingInterceptor:
         if command.names_database and command.name.startswith("/"):
             return None
         try:
-            found, directories = self._names.find_cached(outline), _directories(outline.command)
+            found, directories = self._names.locate_known(outline), _directories(outline.command)
             permissions = self._authorizer.permissions_of(outline)
-            self._authorizer.check(outline, permissions, found, self._names.find_uid, directories)
+            self._authorizer.check(outline, permissions, found, self._names.find, directories)
         except ServerError as error:
             return Response.from_error(error, outline.id)
         return None
@@ -88,40 +87,31 @@ class AuthorizingInterceptor:
 
 
 def _directories(command: Any) -> dict[str, LocatedName]:
-    """Return the paths in which a command writes, by its fields; permissions for them as they are spelled count."""
-    paths = {name: getattr(command, name) for name in command.path_fields}
-    return {
-        name: LocatedName(path, None, is_registered=False, permission_names=(normalize_name(path),))
-        for name, path in paths.items()
-    }
+    """Return the paths in which a command writes, by its fields."""
+    return {name: _as_spelled(getattr(command, name)) for name in command.path_fields}
 
 
-class _NameCache:
-    """The names of the servers' databases by uid, learned from DBCONNECT replies.
+def _as_spelled(name: str) -> LocatedName:
+    """Return a name or path that was not looked up: permissions for it as it is spelled count."""
+    return LocatedName(name, None, is_registered=False, permission_names=(normalize_name(name),))
 
-    It is empty after a restart of the proxy, so that clients must reconnect to their databases then.
-    """
 
-    def __init__(self) -> None:
-        self._by_uid: OrderedDict[str, str] = OrderedDict()
+class _LocatedNames(DatabaseNames):
+    """Finds the database of a request; after a restart of the proxy, clients must reconnect to their databases."""
 
-    def find(self, request: Request, forward: Forward) -> Flow[LocatedName | str | None]:
+    def locate(self, request: Request, forward: Forward) -> Flow[LocatedName | str | None]:
         """Find the database that a request is about, as ``Authorizer.check`` takes it."""
         command: Any = request.command
         if command.names_database and command.name.startswith("/") and not reason_to_refuse(command.name):
             return (yield from self._find_path(command.name, forward))
-        return self.find_cached(request)
+        return self.locate_known(request)
 
-    def find_cached(self, request: Request) -> LocatedName | str | None:
+    def locate_known(self, request: Request) -> LocatedName | str | None:
         """Find the same without asking the server, for a request that names no path."""
         command: Any = request.command
         if not command.names_database:
-            return self.find_uid(request.uid)
-        return LocatedName(command.name, None, is_registered=False, permission_names=(normalize_name(command.name),))
-
-    def find_uid(self, uid: str | None) -> str | None:
-        """Return the name behind a uid, which may be that of a snapshot; None if it is unknown."""
-        return self._by_uid.get(split_uid(uid)[0] or "")
+            return self.find(request.uid)
+        return _as_spelled(command.name)
 
     def _find_path(self, path: str, forward: Forward) -> Flow[LocatedName]:
         """Find the database at a path. It may be registered under another name; equal uids show that."""
@@ -132,13 +122,13 @@ class _NameCache:
         uid = yield from self._connect(path, forward)
         if uid is None:
             return LocatedName(normalize_name(path), None, is_registered=False)
-        for name in names if uid not in self._by_uid else ():
+        for name in names if self.find(uid) is None else ():
             other = yield from self._connect(name, forward)
             if other is not None:
-                self._add(other, name)
+                self.add(other, name)
             if other == uid:
                 break
-        found = self._by_uid.get(uid)
+        found = self.find(uid)
         if found is None:
             raise DatabaseError(f"Database {path} does not exist")  # it has just been dropped
         return LocatedName(found, None, is_registered=True)
@@ -147,17 +137,6 @@ class _NameCache:
         response = yield from forward(Request(DbConnect(name)))
         payload = response.payload
         return payload.decode("utf-8", "surrogateescape") if isinstance(payload, bytes) else None
-
-    def observe(self, request: Request, response: Response) -> None:
-        """Remember the uid in the response to a DBCONNECT."""
-        if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
-            self._add(response.payload.decode("utf-8", "surrogateescape"), str(request.command.name))
-
-    def _add(self, uid: str, name: str) -> None:
-        self._by_uid[uid] = name
-        self._by_uid.move_to_end(uid)
-        if len(self._by_uid) > _MAX_UIDS:
-            self._by_uid.popitem(last=False)
 
 
 class _CursorSigner:

@@ -22,10 +22,15 @@ class DatabaseNames:
         """Forward the request, and remember the uid in the response to a DBCONNECT."""
         response = yield from forward(request)
         if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
-            self._names[response.payload.decode("utf-8", "surrogateescape")] = request.command.name
-            if self._max_uids is not None and len(self._names) > self._max_uids:
-                self._names.popitem(last=False)
+            self.add(response.payload.decode("utf-8", "surrogateescape"), str(request.command.name))
         return response
+
+    def add(self, uid: str, name: str) -> None:
+        """Remember the name of the database with a uid."""
+        self._names[uid] = name
+        self._names.move_to_end(uid)
+        if self._max_uids is not None and len(self._names) > self._max_uids:
+            self._names.popitem(last=False)
 
     def find(self, uid: str | None) -> str | None:
         """Return the name of a uid, which may be that of a snapshot, or None if it is unknown."""

@@ -3,63 +3,28 @@
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from attrs import field, frozen
 
-from pyelevator.errors import ErrorCode, MalformedMessage, RequestTimeout, UsageError
+from pyelevator.errors import ElevatorError, ErrorCode, MalformedMessage, RequestTimeout, UsageError
 from pyelevator.flows import Flow, Forward, sleep
 from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
 
-
-def _delay(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:
-    yield from sleep(rule.seconds)
-    return (yield from forward(request))
-
-
 _POLL_INTERVAL: Final = 0.002
 """Seconds between two checks whether another request has passed."""
 
-
-def _drop_request(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
-    yield from ()
-    raise RequestTimeout(f"{request.command.verb} was dropped by a fault on its way out")
-
-
-def _drop_response(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
-    yield from forward(request)
-    raise RequestTimeout(f"the answer to {request.command.verb} was dropped by a fault on its way back")
-
-
-def _forward(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
-    return (yield from forward(request))
-
-
-def _duplicate(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
-    yield from forward(request)
-    return (yield from forward(request))
-
-
-def _corrupt(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
-    yield from forward(request)
-    raise MalformedMessage(f"the answer to {request.command.verb} was corrupted by a fault")
-
-
-def _fail(rule: "Fault", request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG001
-    yield from ()
-    return Response.failure(rule.code, rule.message, request.id)
-
-
-_INJECTIONS: Final[Mapping[str, Callable[["Fault", Request, Forward], Flow[Response]]]] = {
-    "delay": _delay,
-    "drop_request": _drop_request,
-    "drop_response": _drop_response,
-    "duplicate": _duplicate,
-    "reorder": _forward,
-    "corrupt": _corrupt,
-    "fail": _fail,
+_KINDS: Final[Mapping[str, tuple[int, Callable[[str], ElevatorError] | None]]] = {
+    "delay": (1, None),
+    "drop_request": (0, lambda verb: RequestTimeout(f"{verb} was dropped by a fault on its way out")),
+    "drop_response": (1, lambda verb: RequestTimeout(f"the answer to {verb} was dropped by a fault on its way back")),
+    "duplicate": (2, None),
+    "reorder": (1, None),
+    "corrupt": (1, lambda verb: MalformedMessage(f"the answer to {verb} was corrupted by a fault")),
+    "fail": (0, None),
 }
+"""How many times each kind of fault executes the request, and what it raises for a verb then."""
 
 
 @frozen
@@ -89,9 +54,9 @@ class Fault:
     message: str = "a fault was asked for"
 
     @kind.validator
-    def _check_kind(self, _: Any, kind: str) -> None:
-        if kind not in _INJECTIONS:
-            raise UsageError(f"there is no fault {kind!r}; there are {', '.join(_INJECTIONS)}")
+    def _check_kind(self, _: object, kind: str) -> None:
+        if kind not in _KINDS:
+            raise UsageError(f"there is no fault {kind!r}; there are {', '.join(_KINDS)}")
 
 
 class Faults:
@@ -120,10 +85,21 @@ class Faults:
 
     def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         rule = self._rule_for(request)
-        if rule is not None and rule.kind == "reorder":
-            yield from self._wait_for_another(rule.seconds)
-        response = yield from forward(request) if rule is None else _INJECTIONS[rule.kind](rule, request, forward)
+        response = yield from forward(request) if rule is None else self._inject(rule, request, forward)
         self._passed += 1
+        return response
+
+    def _inject(self, rule: Fault, request: Request, forward: Forward) -> Flow[Response]:
+        if rule.kind == "delay":
+            yield from sleep(rule.seconds)
+        elif rule.kind == "reorder":
+            yield from self._wait_for_another(rule.seconds)
+        executions, error = _KINDS[rule.kind]
+        response = Response.failure(rule.code, rule.message, request.id)
+        for _ in range(executions):
+            response = yield from forward(request)
+        if error is not None:
+            raise error(request.command.verb)
         return response
 
     def _wait_for_another(self, seconds: float) -> Flow[None]:

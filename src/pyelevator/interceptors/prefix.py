@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
-from operator import add, attrgetter
+from operator import add
 from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import evolve, field, fields, frozen
@@ -57,13 +57,13 @@ class Prefix:
         translate = _TRANSLATIONS.get(kind)
         if translate is not None:
             return translate(self, command)  # type: ignore[no-any-return]
-        shape = _shape(kind)
-        if not shape.additions:
+        make, names, additions = _fields(kind)
+        if not additions:
             return command
-        values = [getattr(command, name) for name in shape.names]
-        for place, add_prefix in shape.additions:
+        values = [getattr(command, name) for name in names]
+        for place, add_prefix in additions:
             values[place] = add_prefix(self.prefix, values[place])
-        return shape.make(*values)  # type: ignore[no-any-return]
+        return make(*values)  # type: ignore[no-any-return]
 
     def remove_from(self, command: Command, response: Response) -> Response:
         """Return the response to a command of which ``add_to`` has changed the keys."""
@@ -122,35 +122,21 @@ _WITHOUT_PREFIX: Final[Mapping[str, _Add]] = {**KEY_FIELDS, "start": _prefixed_s
 """The same for a command with a range that has no prefix."""
 
 
-@frozen
-class _Shape:
-    """The fields of a class of commands: several times as quick as ``evolve``, which asks for them at each call.
-
-    Attributes:
-        make: makes a command of its arguments, those by position first.
-        names: of the fields, in the same order.
-        additions: places of those that hold keys, and what adds the prefix.
-    """
-
-    make: Callable[..., Any]
-    names: Sequence[str]
-    additions: Sequence[tuple[int, _Add]]
-
-
 @cache
-def _shape(kind: type[Command]) -> _Shape:
-    found = sorted(fields(kind), key=attrgetter("kw_only"))
-    names = [each.name for each in found]
-    by_name = [each.name for each in found if each.kw_only]
-    make = partial(_make_by_name, kind, by_name) if by_name else getattr(kind, "make", kind)
+def _fields(kind: type[Command]) -> tuple[Callable[..., Any], Sequence[str], Sequence[tuple[int, _Add]]]:
+    """Return what makes a command of its fields, their names, and the places of those that hold keys with what to add.
+
+    This is several times as quick as ``evolve``, which asks for the fields at each call.
+    """
+    names = [each.name for each in fields(kind)]
     table = KEY_FIELDS if "prefix" in names else _WITHOUT_PREFIX
-    return _Shape(make, names, [(place, table[name]) for place, name in enumerate(names) if name in table])
+    return getattr(kind, "make", kind), names, [(at, table[name]) for at, name in enumerate(names) if name in table]
 
 
-def _make_by_name(kind: Callable[..., Any], names: Sequence[str], *values: Any) -> Any:
-    """Make a command whose last fields are given by name."""
-    first = len(values) - len(names)
-    return kind(*values[:first], **dict(zip(names, values[first:], strict=True)))
+def _range(translation: Prefix, command: Range) -> Range:
+    prefix = translation.prefix
+    start, stop = _end(prefix, command.start), _end(prefix, command.stop)
+    return evolve(command, start=start, stop=stop, prefix=_prefixed_start(prefix, command.prefix))
 
 
 def _slice(translation: Prefix, command: Slice) -> Slice:
@@ -167,9 +153,10 @@ def _slice(translation: Prefix, command: Slice) -> Slice:
 
 _TRANSLATIONS: Final[Mapping[type, Callable[[Prefix, Any], Any]]] = {
     Pipeline: lambda translation, pipeline: Pipeline(list(map(translation.add_to, pipeline.commands))),
+    Range: _range,
     Slice: _slice,
 }
-"""Commands that take more than a prefix before the keys in their fields."""
+"""Commands that take more than a prefix before the keys in their fields, or are not made of these in their order."""
 
 
 # Keys in responses

@@ -4,8 +4,9 @@ A line: ``{"command": ["PUT", {"key": "k", "value": "v"}], "uid": "...", "answer
 UTF-8 become strings, others ``{"hex": "00ff"}``. A journal holds keys and values: protect it as you protect the data.
 """
 
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -57,31 +58,34 @@ def _command_to_json(command: Command) -> list[Any]:
     return [command.verb, {name: _to_json(getattr(command, name)) for name in names}]
 
 
+_REST: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "status": Status,
+    "more": bool,
+    "cursor": _from_json,
+    "features": tuple,
+    "max_message": int,
+}
+"""Fields of a success that stand in a line if they differ from their defaults, and what reads them."""
+
+_PLAIN: Final = Response()
+
+
 def to_line(request: Request, response: Response) -> str:
     """Return the journal's line for a request and its response."""
-    answer = {"payload": _to_json(response.payload)}
     if response.code is not None:
         answer = {"code": int(response.code), "message": response.message}
-    answer |= {"status": int(response.status)} if response.status is Status.WARNING else {}
-    answer |= {"more": True} if response.more else {}
-    answer |= {"cursor": _to_json(response.cursor)} if response.cursor is not None else {}
-    answer |= {"features": list(response.features)} if response.features else {}
-    answer |= {"max_message": response.max_message} if response.max_message is not None else {}
+    else:
+        answer = {"payload": _to_json(response.payload)}
+        rest = {name: getattr(response, name) for name in _REST}
+        answer |= {name: _to_json(value) for name, value in rest.items() if value != getattr(_PLAIN, name)}
     return json.dumps({"command": _command_to_json(request.command), "uid": request.uid, "answer": answer})
 
 
 def _response_from_json(answer: dict[str, Any], request: Request) -> Response:
     if "code" in answer:
         return Response.failure(ErrorCode(answer["code"]), answer["message"], request.id)
-    return Response(
-        _from_json(answer["payload"]),
-        Status(answer.get("status", Status.SUCCESS)),
-        id=request.id,
-        more=answer.get("more", False),
-        features=tuple(answer.get("features", ())),
-        cursor=_from_json(answer.get("cursor")),
-        max_message=answer.get("max_message"),
-    )
+    rest = {name: read(answer[name]) for name, read in _REST.items() if name in answer}
+    return Response(_from_json(answer["payload"]), id=request.id, **rest)
 
 
 class Recorder:
@@ -145,8 +149,7 @@ class Replayer:
         Raises:
             OSError: it cannot be read.
         """
-        with Path(path).open(encoding="utf-8") as file:
-            return cls(iter(file.readlines()))  # type: ignore[arg-type]
+        return cls(io.StringIO(Path(path).read_text(encoding="utf-8")))
 
     def __call__(self, request: Request, forward: Forward) -> Flow[Response]:  # noqa: ARG002
         yield from ()
