@@ -7,7 +7,7 @@ import pytest
 from pyelevator.application import Application, Policy
 from pyelevator.application.context import Context
 from pyelevator.application.handlers.keys import multi_get
-from pyelevator.application.response_space import OutOfSpace, limited_to
+from pyelevator.application.response_space import OutOfSpace, ResponseSpace, limited_to
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, Batch, Get, MGet, Pipeline, Range, Slice
 from pyelevator.engines.base import PackedValues
@@ -19,8 +19,10 @@ MB = 1 << 20
 CODEC = ClassicCodec()
 
 
-class Space:
+class Space(ResponseSpace):
     """Space for so many bytes."""
+
+    available = 0
 
     def __init__(self, size):
         self.available = size
@@ -121,6 +123,6 @@ def test_space_for_many_packed_values_is_taken_before_they_are_packed(catalog, s
     engine: Any = PackingEngine(size, space)
     request = as_it_comes(MGet(KEYS), catalog.uid_of("default"))
     with limited_to(space):
-        multi_get(engine, request.command, request, Context.of(Policy(), lambda *_: False))
+        multi_get(engine, request.command, request, Context(Policy(), lambda *_: False))
     assert engine.attempts == attempts
     assert space.available == 100 * MB - size

@@ -16,7 +16,7 @@ from pyelevator.application.errors import failure_response
 from pyelevator.application.handlers import HANDLERS
 from pyelevator.application.handlers.admin import server_stats
 from pyelevator.application.handlers.groups import ONE_BY_ONE, read_together, write_together
-from pyelevator.application.monitoring.slow_log import Exchange, log_request
+from pyelevator.application.monitoring.slow_log import log_request
 from pyelevator.application.policy import Policy
 from pyelevator.application.snapshots import SnapshotDatabase
 from pyelevator.engines.base import EngineError, EngineUnavailable
@@ -26,6 +26,9 @@ from pyelevator.errors import Id, UnknownCommand
 from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive, encode_failures
 from pyelevator.messages import Request, Response
 from pyelevator.monitoring import ServerStats
+
+_UNKNOWN: Final = (UnknownUid, UnknownName)
+"""Errors that may be only because another server has changed a shared catalog."""
 
 _REMOTE_WORKERS: Final = 24
 _EXPIRED: Final = "the requests before this one took too long, or the database cannot be reached; nothing was done"
@@ -49,7 +52,7 @@ class Application:
     """
 
     def __init__(self, catalog: Catalog, policy: Policy | None = None, clock: Callable[[], float] = monotonic) -> None:
-        self._serve(catalog, Context.of(policy or Policy(), catalog.is_named_by_path, clock))
+        self._serve(catalog, Context(policy or Policy(), catalog.is_named_by_path, clock))
         catalog.on_close(self.cursors.close_engine)
         catalog.open_snapshot = lambda database, *cursor: SnapshotDatabase(database, self.cursors, *cursor)
 
@@ -125,20 +128,14 @@ class Application:
         handler = HANDLERS.get(type(request.command), _unhandled)
         try:
             return handler(self.catalog, request, self._context)
-        except (UnknownUid, UnknownName) as error:
-            return self._look_again(handler, request, error)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            return self._context.failure(error, request.command, request.id)
-
-    def _look_again(self, handler: Callable[..., Response], asked: Request, error: Exception) -> Response:
-        """Handle a request once more if other servers change the catalog too: it named what was not known here."""
-        if not self.catalog.is_shared:  # raising the error again would make a cycle of it, that keeps the request
-            return self._context.failure(error, asked.command, asked.id)
-        try:
+            if not (isinstance(error, _UNKNOWN) and self.catalog.is_shared):
+                return self._context.failure(error, request.command, request.id)
+        try:  # once more, as another server may just have created what the request names
             self.catalog.refresh()  # or another thread has done so, since the name was looked up
-            return handler(self.catalog, asked, self._context)
-        except Exception as failure:  # noqa: BLE001 - as above
-            return self._context.failure(failure, asked.command, asked.id)
+            return handler(self.catalog, request, self._context)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._context.failure(error, request.command, request.id)
 
     def try_handle(self, request: Request) -> Response | None:
         """Return the response if it takes little work and no waiting; otherwise None, and nothing is done.
@@ -155,9 +152,9 @@ class Application:
         self._cooperation.requested = True
         try:
             return handler.try_handle(self.catalog, request, self._context)
-        except (UnknownUid, UnknownName) as error:
-            return None if self.catalog.is_shared else self._context.failure(error, request.command, request.id)
         except Exception as error:  # noqa: BLE001 - as above
+            if isinstance(error, _UNKNOWN) and self.catalog.is_shared:
+                return None
             return self._context.failure(error, request.command, request.id)
 
     def respond_together(self, requests: Sequence[Request]) -> list[Response]:
@@ -201,19 +198,22 @@ class Application:
         self.catalog.maintain()
         self.catalog.unmount_idle(self.policy.idle_unmount, self.policy.idle_unmount_adopted)
 
-    def observe(self, request: Request, seconds: float, exchange: Exchange, weight: int = 1) -> None:
+    def observe(
+        self, request: Request, seconds: float, client: str = "", sizes: tuple[int, int] = (0, 0), weight: int = 1
+    ) -> None:
         """Take down how long a request took, in the latencies and, if that was long, in the slow log.
 
         Args:
             request: that was answered.
             seconds: that it took.
-            exchange: where it came from, and sizes.
+            client: the address that it came from.
+            sizes: bytes of the request's message and of the response's.
             weight: how many requests it stands for.
         """
         self.monitor.observe(request, seconds, weight)
         is_slow = seconds >= self.slow_log.threshold
         if is_slow or _REQUESTS.isEnabledFor(logging.DEBUG):
-            entry = self.slow_log.describe(request, seconds, exchange, self._database_name(request))
+            entry = self.slow_log.describe(request, seconds, self._database_name(request), client, sizes)
             if is_slow:
                 self.slow_log.add(entry)
             log_request(_REQUESTS, logging.WARNING if is_slow else logging.DEBUG, entry)

@@ -2,9 +2,6 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Self
-
-from attrs import Factory, field, frozen
 
 from pyelevator.application.cursors import Cursors
 from pyelevator.application.errors import failure_response
@@ -19,42 +16,30 @@ from pyelevator.errors import Id
 from pyelevator.messages import Response
 
 
-@frozen(eq=False)
 class Context:
     """The policy of an application, and the services that it shares with no other.
 
     Attributes:
         policy: the limits and rules of the application.
-        cursors: snapshots that are kept from one request to the next.
         is_named_by_path: returns True if clients know the database at a path by that, or a command has named it so.
+        cursors: snapshots that are kept from one request to the next.
         cooperation: the checkpoints at which long requests yield to short ones.
         monitor: counts the requests.
         tasks: the long ones that are under way.
         slow_log: keeps those that took long.
     """
 
-    policy: Policy
-    cursors: Cursors
-    is_named_by_path: Callable[[str, Command], bool]
-    cooperation: Cooperation = field(factory=Cooperation)
-    monitor: Monitor = field(factory=Monitor)
-    tasks: Tasks = field(default=Factory(lambda self: Tasks(self.cooperation.checkpoint), takes_self=True))
-    slow_log: SlowLog = field()
-
-    @slow_log.default
-    def _open_slow_log(self) -> SlowLog:
-        return SlowLog(self.policy.slow, self.policy.slow_entries, self.policy.slow_keys)
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         policy: Policy,
         is_named_by_path: Callable[[str, Command], bool],
         clock: Callable[[], float] = monotonic,
-    ) -> Self:
-        """Return a new context."""
-        cursors = Cursors(policy.max_cursors, policy.cursor_idle, policy.cursor_age, clock)
-        return cls(policy, cursors, is_named_by_path)
+    ) -> None:
+        self.policy, self.is_named_by_path = policy, is_named_by_path
+        self.cursors = Cursors(policy.max_cursors, policy.cursor_idle, policy.cursor_age, clock)
+        self.cooperation, self.monitor = Cooperation(), Monitor()
+        self.tasks = Tasks(self.cooperation.checkpoint)
+        self.slow_log = SlowLog(policy.slow, policy.slow_entries, policy.slow_keys)
 
     def failure(self, error: Exception, command: Command, request_id: Id | None = None) -> Response:
         """Return the response for an error; only a client that names the database by its path gets to see the path."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from secrets import token_hex
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from attrs import Factory, define
 
@@ -35,7 +35,7 @@ class Cursor:
     id: bytes
     views: Mapping[Engine, ReadView]
     peer: str | None
-    holder: Any
+    holder: object
     connection: bytes | None
     opened_at: float
     used_at: float
@@ -43,6 +43,11 @@ class Cursor:
     is_evictable: bool = False
     is_disconnected: bool = False
     users: int = 0
+
+    def close(self) -> None:
+        """Close the snapshot."""
+        for view in self.views.values():
+            view.close()
 
 
 _MAX_ENDED: Final = 10_000
@@ -81,11 +86,7 @@ class Cursors:
         return len(self._cursors)
 
     def add(self, views: Mapping[Engine, ReadView], request: Request) -> Cursor:
-        """Keep a snapshot.
-
-        Args:
-            views: of its engines; they are closed with the cursor.
-            request: says which client may use it.
+        """Keep a snapshot, for the client that sent the request; it closes the views.
 
         Raises:
             ServerRuntimeError: there are too many; the caller still has to close the views.
@@ -93,7 +94,7 @@ class Cursors:
         with self._lock:
             if self._is_full():
                 self._evict(request.holder)
-            return self._add(views, request)
+            return self._add(views, request, is_evictable=False)
 
     def add_if_room(self, views: Mapping[Engine, ReadView], request: Request) -> Cursor | None:
         """Keep a snapshot that may be evicted, because its client can continue without it.
@@ -104,44 +105,33 @@ class Cursors:
         with self._lock:
             if self._is_full() and not self._end_one([one for one in self._cursors.values() if one.is_disconnected]):
                 return None
-            cursor = self._add(views, request)
-            cursor.is_evictable = True
-            return cursor
+            return self._add(views, request, is_evictable=True)
 
     def _is_full(self) -> bool:
-        self._expire(self._clock())
+        self._expire()
         return len(self._cursors) >= self._max_count
 
-    def _add(self, views: Mapping[Engine, ReadView], request: Request) -> Cursor:
-        now = self._clock()
-        owned = request.peer, request.holder, request.connection
-        cursor = Cursor(token_hex(16).encode(), views, *owned, now, now)
-        cursor.is_disconnected = request.connection in self._ended
-        self._cursors[cursor.id] = cursor
+    def _add(self, views: Mapping[Engine, ReadView], request: Request, *, is_evictable: bool) -> Cursor:
+        id, now, is_disconnected = token_hex(16).encode(), self._clock(), request.connection in self._ended
+        client = request.peer, request.holder, request.connection
+        cursor = Cursor(id, views, *client, now, now, is_evictable=is_evictable, is_disconnected=is_disconnected)
+        self._cursors[id] = cursor
         return cursor
 
     @contextmanager
     def reading(self, id: bytes, engine: Engine, request: Request) -> Iterator[Cursor]:
-        """Yield the cursor, whose snapshot stays open for the block.
-
-        Raises:
-            CursorExpired: there is none with that id, or none of this engine, or it belongs to another client.
-        """
-        with self._lock:
-            self._expire(self._clock())
-            cursor = self._find(id, engine, request)
-            if cursor is None:
-                raise self._expired("begin the iteration anew")
-            cursor.users += 1
-            cursor.holder, cursor.connection = request.holder, request.connection
-            cursor.is_disconnected = request.connection in self._ended
+        """Use a cursor for a block, over the connection of the request; see ``begin_use``."""
+        cursor = self.begin_use(id, engine, request.peer, "begin the iteration anew")
         try:
+            with self._lock:
+                cursor.holder, cursor.connection = request.holder, request.connection
+                cursor.is_disconnected = request.connection in self._ended
             yield cursor
         finally:
             self.end_use(cursor)
 
-    def begin_use(self, id: bytes, engine: Engine, peer: str | None) -> Cursor:
-        """Return a cursor of a client that may read the database, and keep it open until ``end_use``.
+    def begin_use(self, id: bytes, engine: Engine, peer: str | None, advice: str = "take another snapshot") -> Cursor:
+        """Return a cursor of a client that may read the database, and keep its snapshot open until ``end_use``.
 
         A use shows that the client lives, whatever became of the connection over which it opened the cursor.
 
@@ -149,10 +139,13 @@ class Cursors:
             CursorExpired: there is none with that id, or none of this engine, or it belongs to another client.
         """
         with self._lock:
-            self._expire(self._clock())
-            cursor = self._cursors.get(id)
-            if cursor is None or engine not in cursor.views or cursor.peer != peer:
-                raise self._expired("take another snapshot")
+            self._expire()
+            cursor = self._find(id, engine, peer)
+            if cursor is None:
+                raise CursorExpired(
+                    f"{CursorExpired.MESSAGE_PREFIX}it was not used for {self._max_idle:g} s, or is older than "
+                    f"{self._max_age:g} s, or its database was closed or the server restarted meanwhile; {advice}"
+                )
             cursor.users += 1
             cursor.is_disconnected = False
             return cursor
@@ -163,18 +156,12 @@ class Cursors:
             cursor.users -= 1
             cursor.used_at = self._clock()
             if not cursor.users and cursor.id not in self._cursors:
-                _close_views(cursor)
-
-    def _expired(self, advice: str) -> CursorExpired:
-        return CursorExpired(
-            f"{CursorExpired.MESSAGE_PREFIX}it was not used for {self._max_idle:g} s, or is older than "
-            f"{self._max_age:g} s, or its database was closed or the server restarted meanwhile; {advice}"
-        )
+                cursor.close()
 
     def close(self, id: bytes, engine: Engine, request: Request) -> None:
         """Close a cursor; it is no error if there is none."""
         with self._lock:
-            cursor = self._find(id, engine, request)
+            cursor = self._find(id, engine, request.peer)
             if cursor is not None:
                 self._end(cursor)
 
@@ -200,13 +187,14 @@ class Cursors:
     def expire(self) -> None:
         """Close the cursors that are too old or idle for too long."""
         with self._lock:
-            self._expire(self._clock())
+            self._expire()
 
-    def _find(self, id: bytes, engine: Engine, request: Request) -> Cursor | None:
+    def _find(self, id: bytes, engine: Engine, peer: str | None) -> Cursor | None:
         cursor = self._cursors.get(id)
-        return cursor if cursor is not None and engine in cursor.views and cursor.peer == request.peer else None
+        return cursor if cursor is not None and engine in cursor.views and cursor.peer == peer else None
 
-    def _expire(self, now: float) -> None:
+    def _expire(self) -> None:
+        now = self._clock()
         for cursor in list(self._cursors.values()):
             max_idle = min(self._max_idle, _GRACE) if cursor.is_disconnected else self._max_idle
             is_idle = not cursor.users and now - cursor.used_at > max_idle
@@ -217,13 +205,13 @@ class Cursors:
         """Remove the cursor, with the lock held; the last request that reads from it closes the snapshot."""
         del self._cursors[cursor.id]
         if not cursor.users:
-            _close_views(cursor)
+            cursor.close()
 
-    def _evict(self, holder: Any) -> None:
+    def _evict(self, holder: object) -> None:
         cursors = list(self._cursors.values())
-        if self._end_one([one for one in cursors if one.is_disconnected]):
-            return
-        if self._end_one([one for one in cursors if one.is_evictable]):
+        if self._end_one([one for one in cursors if one.is_disconnected]) or self._end_one(
+            [one for one in cursors if one.is_evictable]
+        ):
             return
         held = Counter(one.holder for one in cursors)
         ((greediest, most),) = held.most_common(1)
@@ -246,8 +234,3 @@ class Cursors:
         if cursors:
             self._end(min(cursors, key=lambda one: (one.users > 0, one.used_at)))
         return bool(cursors)
-
-
-def _close_views(cursor: Cursor) -> None:
-    for view in cursor.views.values():
-        view.close()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final, Protocol
+from typing import Final
 
 
 class OutOfSpace(BaseException):
@@ -13,12 +13,13 @@ class OutOfSpace(BaseException):
     """
 
 
-class ResponseSpace(Protocol):
-    """The space for one response."""
+class ResponseSpace:
+    """The space for one response: without a limit here, with one in subclasses."""
 
     @property
     def available(self) -> int:
         """Bytes that may certainly be added."""
+        return 1 << 62
 
     def add(self, size: int, *, is_all: bool = False) -> None:
         """Report that the response has so many bytes more; or fewer, if more were reported than it has.
@@ -32,20 +33,11 @@ class ResponseSpace(Protocol):
         """
 
 
-class UnlimitedSpace:
-    """Space for any response."""
-
-    available = 1 << 62
-
-    def add(self, size: int, *, is_all: bool = False) -> None:
-        """Add any number of bytes."""
-
-
 MAX_INLINE_BYTES: Final = 512 << 10
 """Bytes of a response that a server's own loop makes a part at a time, for about half a millisecond."""
 
 
-class InlineSpace:
+class InlineSpace(ResponseSpace):
     """The space for a response that is made while all other clients wait: a larger one is left to another thread.
 
     Args:
@@ -77,7 +69,7 @@ class InlineSpace:
         self._space.add(size, is_all=is_all)
 
 
-UNLIMITED: Final = UnlimitedSpace()
+UNLIMITED: Final = ResponseSpace()
 _SPACE: Final[ContextVar[ResponseSpace]] = ContextVar("response_space", default=UNLIMITED)
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
+from time import monotonic
 from types import TracebackType
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from pyelevator.application.catalog.database import Database
 from pyelevator.application.cursors import Cursor, Cursors
@@ -11,16 +12,10 @@ from pyelevator.engines.base import Bounds, Engine, ReadView
 from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.errors import DatabaseError
 
-_READ_ONLY: Final = "a snapshot is only read; send this to the database itself"
-
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:
-    """Refuse what is no reading.
-
-    Raises:
-        DatabaseError: always.
-    """
-    raise DatabaseError(_READ_ONLY)
+    """Refuse what is no reading, with a DatabaseError."""
+    raise DatabaseError("a snapshot is only read; send this to the database itself")
 
 
 class _SharedView(ReadView):
@@ -59,13 +54,10 @@ class _SharedView(ReadView):
 class SnapshotEngine(_SharedView, Engine):
     """An engine that reads a snapshot of another one, and refuses to write. Two of the same snapshot are equal."""
 
-    write = update = compact = backup = _refuse
+    write = update = compact = backup = approximate_size = _refuse
 
     def snapshot(self) -> ReadView:
         return _SharedView(self._view)
-
-    def approximate_size(self) -> int:
-        return _refuse()
 
 
 class SnapshotDatabase:
@@ -85,15 +77,7 @@ class SnapshotDatabase:
         self._cursor: Cursor | None = None
         self.engine: SnapshotEngine | None = None
         self.lock = self  # the lease that never waits
-
-    @property
-    def used_at(self) -> float:
-        """Time of the last use, by ``time.monotonic``."""
-        return self._database.used_at
-
-    @used_at.setter
-    def used_at(self, now: float) -> None:
-        self._database.used_at = now
+        self.used_at = 0.0
 
     def _begin(self, engine: Engine) -> SnapshotEngine:
         self._cursor = self._cursors.begin_use(self._id, engine, self._peer)
@@ -120,7 +104,7 @@ class SnapshotDatabase:
         if not self._database.lock.acquire(blocking):
             return False
         try:
-            engine = self._database.engine
+            engine, self._database.used_at = self._database.engine, monotonic()
             self.engine = None if engine is None else self._begin(engine)
         except BaseException:
             self._database.lock.release()

@@ -11,7 +11,6 @@ from typing import Any, Final
 from pyelevator._attrs import hot_value
 from pyelevator.application import Application
 from pyelevator.application.monitoring.monitor import Monitor
-from pyelevator.application.monitoring.slow_log import Exchange
 from pyelevator.protocol import IncomingRequest
 
 SLOW: Final = 0.001
@@ -103,4 +102,4 @@ class RequestObserver:
             self._monitor.observe(request, seconds, weight)
             return
         sizes = observed.request_bytes, sum(map(len, observed.frames))
-        self._application.observe(request, seconds, Exchange(self._address_of(observed.identity), *sizes), weight)
+        self._application.observe(request, seconds, self._address_of(observed.identity), sizes, weight)

@@ -6,7 +6,7 @@ Sans-I/O: it has no socket and no clock.
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pyelevator.application.response_space import OutOfSpace
+from pyelevator.application.response_space import OutOfSpace, ResponseSpace
 from pyelevator.commands import Command
 from pyelevator.peers.stalls import StallDetector
 from pyelevator.transports.send_queues import SendQueues
@@ -35,7 +35,7 @@ _SLOW_DECAY: Final = 0.97
 """The same for all others: they say less of what the next large one will be."""
 
 
-class Reservation:
+class Reservation(ResponseSpace):
     """The space for the response of one request that a worker executes; it grows with the response.
 
     Args:
@@ -59,15 +59,7 @@ class Reservation:
         return max(self._granted, self._budget.available_to(self)) - self._made if self.can_wait else _UNLIMITED
 
     def add(self, size: int, *, is_all: bool = False) -> None:
-        """Report that the response has so many bytes more; or fewer, if more were reported than it has.
-
-        Args:
-            size: bytes.
-            is_all: nothing else will follow.
-
-        Raises:
-            OutOfSpace: there is no space for them.
-        """
+        """Report that the response has so many bytes more, or fewer."""
         self._made += size
         self.size = max(self._expected, self._made)
         if self._made <= self._granted:

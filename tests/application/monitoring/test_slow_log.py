@@ -8,7 +8,7 @@ import pytest
 from pyelevator import Elevator
 from pyelevator.application import Application, Policy
 from pyelevator.application.application import ApplicationWrapper
-from pyelevator.application.monitoring.slow_log import Exchange, SlowLog
+from pyelevator.application.monitoring.slow_log import SlowLog
 from pyelevator.commands import DELETE, PUT, Batch, Command, DbCreate, Get, MGet, Ping, Pipeline, Range, Slice
 from pyelevator.messages import Request
 from pyelevator.server import Server
@@ -108,14 +108,14 @@ def test_the_first_key_is_shown_only_where_keys_are_wanted(name):
     command, key = KEYS[name]
     for shows, expected in ((True, key), (False, None)):
         log = SlowLog(0.0, 1, shows)
-        log.add(log.describe(Request(command), 1.0, Exchange(), None))
+        log.add(log.describe(Request(command), 1.0, None))
         assert log.latest()[0].key == expected
 
 
 def test_a_command_that_names_a_database_is_told_of_with_its_name():
     application = Application.in_memory(Policy(slow=0.0))
-    application.observe(Request(DbCreate("shop")), 1.0, Exchange("1.2.3.4:5", 10, 20))
-    application.observe(Request(Get("k"), "gone"), 1.0, Exchange())
+    application.observe(Request(DbCreate("shop")), 1.0, "1.2.3.4:5", (10, 20))
+    application.observe(Request(Get("k"), "gone"), 1.0)
     gone, created = application.slow_log.latest()
     assert (created.verb, created.database, created.client) == ("DBCREATE", "shop", "1.2.3.4:5")
     assert (created.request_bytes, created.response_bytes) == (10, 20)

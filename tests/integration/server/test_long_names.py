@@ -4,7 +4,6 @@ import msgpack
 import pytest
 
 from pyelevator.application import Application
-from pyelevator.application.monitoring.slow_log import Exchange
 from pyelevator.arguments import MAX_NAME
 from pyelevator.auth.authorizing_application import AuthorizingApplication
 from pyelevator.auth.permissions import Grant, Permissions
@@ -77,7 +76,7 @@ def test_names_of_the_longest_paths_are_taken():
 def test_the_slow_log_keeps_the_beginning_of_long_names():
     application = Application.in_memory()
     for command in (Unknown("v" * MB), DbConnect("n" * MAX_NAME), Get(b"k" * MB)):
-        entry = application.slow_log.describe(Request(command), 1.0, Exchange(), getattr(command, "name", None))
+        entry = application.slow_log.describe(Request(command), 1.0, getattr(command, "name", None))
         assert len(repr(entry)) < 1_000
 
 

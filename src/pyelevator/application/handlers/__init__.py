@@ -1,7 +1,7 @@
 """The table of all handlers: command class -> what executes it."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pyelevator import commands
 from pyelevator.application.handlers import admin, keys, scans, updates
@@ -16,11 +16,13 @@ from pyelevator.application.handlers.kinds import (
 )
 from pyelevator.application.handlers.pipelines import pipeline_handler
 from pyelevator.commands import DELETE, PUT, Command
+from pyelevator.monitoring import SlowRequest
+from pyelevator.reports import TaskProgress
 
 __all__ = ["HANDLERS"]
 
 
-def _unbounded_cost(_: Any) -> int:
+def _unbounded_cost(_: object) -> int:
     return UNBOUNDED
 
 
@@ -48,21 +50,23 @@ HANDLERS: Final[Mapping[type[Command], Handler]] = {
     **_PIPELINED,
     commands.DeleteRange: UpdateHandler(updates.decide_delete_range, _unbounded_cost),
     commands.Pipeline: pipeline_handler(_PIPELINED),
-    commands.Ping: AdminHandler(admin.ping, is_quick=True),
+    commands.Ping: AdminHandler(lambda *_: b"PONG", is_quick=True),
     commands.DbConnect: AdminHandler(admin.connect, is_quick=True),
-    commands.DbList: AdminHandler(admin.list_databases, is_quick=True, max_databases=MAX_INLINE_COST),
-    commands.DbMount: admin.without_result(lambda catalog, c: catalog.mount(c.name)),
-    commands.DbUmount: admin.without_result(lambda catalog, c: catalog.unmount(c.name)),
-    commands.DbCreate: admin.without_result(lambda catalog, c: catalog.create(c.name, c.options, tolerant=c.tolerant)),
-    commands.DbDrop: admin.without_result(lambda catalog, c: catalog.drop(c.name, force=c.force)),
-    commands.DbForget: admin.without_result(lambda catalog, c: catalog.forget(c.name)),
+    commands.DbList: AdminHandler(
+        lambda catalog, *_: list(map(admin.encode_name, catalog.names())), is_quick=True, max_databases=MAX_INLINE_COST
+    ),
+    commands.DbMount: AdminHandler(lambda catalog, c, *_: catalog.mount(c.name)),
+    commands.DbUmount: AdminHandler(lambda catalog, c, *_: catalog.unmount(c.name)),
+    commands.DbCreate: AdminHandler(lambda catalog, c, *_: catalog.create(c.name, c.options, tolerant=c.tolerant)),
+    commands.DbDrop: AdminHandler(lambda catalog, c, *_: catalog.drop(c.name, force=c.force)),
+    commands.DbForget: AdminHandler(lambda catalog, c, *_: catalog.forget(c.name)),
     commands.DbRepair: AdminHandler(admin.repair),
     commands.Snapshot: AdminHandler(admin.snapshot),
-    commands.Stats: AdminHandler(admin.stats),
+    commands.Stats: AdminHandler(lambda catalog, _, __, context: admin.server_stats(catalog, context).encode()),
     commands.Backup: AdminHandler(admin.backup),
     commands.Compact: AdminHandler(admin.compact),
     commands.Sizes: ReadHandler(admin.sizes, _unbounded_cost),
-    commands.Progress: AdminHandler(admin.progress),
-    commands.SlowLog: AdminHandler(admin.slow_log),
+    commands.Progress: AdminHandler(lambda _, __, ___, context: TaskProgress.encode_list(context.tasks.progress())),
+    commands.SlowLog: AdminHandler(lambda _, c, __, context: SlowRequest.encode_list(context.slow_log.latest(c.limit))),
 }
 """Command class -> its handler; other commands are not handled."""

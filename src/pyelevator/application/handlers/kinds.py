@@ -184,23 +184,24 @@ class AdminHandler:
     """Reads or changes the catalog, or tells of the server itself.
 
     Attributes:
-        handle: returns the response; raises errors for the client.
+        handle: returns the payload or a response; raises errors for the client.
         is_quick: True if it is work for the server's own loop; what looks at every open database is not.
         max_databases: of the catalog; with more of them it is not quick.
     """
 
-    handle: Callable[[Catalog, Any, Request, Context], Response]
+    handle: Callable[[Catalog, Any, Request, Context], object]
     is_quick: bool = False
     max_databases: float = inf
 
     def __call__(self, catalog: Catalog, request: Request, context: Context) -> Response:
-        return self.handle(catalog, request.command, request, context)
+        result = self.handle(catalog, request.command, request, context)
+        return result if isinstance(result, Response) else Response.ok(result, request.id)
 
     def try_handle(self, catalog: Catalog, request: Request, context: Context) -> Response | None:
         """Return the response; None if it may take long."""
         is_quick = self.is_quick and not names_long_path(request.command)
         is_quick = is_quick and (self.max_databases == inf or catalog.count <= self.max_databases)
-        return self.handle(catalog, request.command, request, context) if is_quick else None
+        return self(catalog, request, context) if is_quick else None
 
 
 Handler: TypeAlias = ReadHandler | WriteHandler | UpdateHandler | AdminHandler

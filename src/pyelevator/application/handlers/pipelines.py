@@ -124,8 +124,17 @@ class _PipelineRun:
 
     def _run_of(self, handler: Any) -> _Run:
         if isinstance(handler, UpdateHandler):
-            return partial(map, self._run_update), CHUNK_ROWS
-        return (self._multi_get, _MAX_KEYS) if handler.from_value else (partial(map, self._run_read), 1)
+            return partial(self._each, self._run_update), CHUNK_ROWS
+        return (self._multi_get, _MAX_KEYS) if handler.from_value else (partial(self._each, self._run_read), 1)
+
+    def _each(self, run: Callable[[Any], Any], batch: Iterable[Any]) -> Iterator[Any]:
+        """Yield the outcome of each command; the error of one is no other's."""
+        for command in batch:
+            try:
+                outcome = run(command) if self.bytes_left >= 0 else self._over_limit()
+            except Exception as error:  # noqa: BLE001 - every command gets a response
+                outcome = self.context.failure(error, command)
+            yield outcome
 
     def _multi_get(self, batch: list[Any]) -> Iterable[Any]:
         """Read many keys at once; if that fails, one by one, so that each command has an error of its own."""
@@ -155,20 +164,14 @@ class _PipelineRun:
             return self._over_limit()
         try:
             payload = self.handlers[type(command)].from_value(command, next(values))
-        except Exception as error:  # noqa: BLE001 - every command gets a response
+        except Exception as error:  # noqa: BLE001 - as above
             return self.context.failure(error, command)
         self._spend(len(payload) if type(payload) is bytes else 0)
         return payload
 
-    def _run_read(self, command: Any) -> Any:
-        if self.bytes_left < 0:
-            return self._over_limit()
-        try:
-            response: Response = self.handlers[type(command)].handle(
-                self.engine, command, self._request_of(command), self.context
-            )
-        except Exception as error:  # noqa: BLE001 - as above
-            return self.context.failure(error, command)
+    def _run_read(self, command: Any) -> Response:
+        handle = self.handlers[type(command)].handle
+        response: Response = handle(self.engine, command, self._request_of(command), self.context)
         self.bytes_left -= size_of(response.payload)  # a scan reports its rows itself
         return response
 
@@ -189,12 +192,7 @@ class _PipelineRun:
         return [None] * len(batch)
 
     def _run_update(self, command: Any) -> Any:
-        if self.bytes_left < 0:
-            return self._over_limit()
-        try:
-            payload = self.handlers[type(command)].write(self.engine, command, self.context)
-        except Exception as error:  # noqa: BLE001 - as above
-            return self.context.failure(error, command)
+        payload = self.handlers[type(command)].write(self.engine, command, self.context)
         self._spend(size_of(payload))
         return payload
 

@@ -7,7 +7,7 @@ from math import inf
 from time import time
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from pyelevator.commands import Command, Pipeline
 from pyelevator.messages import Request
@@ -18,20 +18,6 @@ _KEY_SHOWN: Final = 32
 
 _NAME_SHOWN: Final = 255
 """Characters of a database's name that are kept: clients may send longer ones, of databases that are not there."""
-
-
-@frozen
-class Exchange:
-    """Facts about a request and its response that are not in them.
-
-    Attributes:
-        client: the address that the request came from.
-        request_bytes, response_bytes: of the messages.
-    """
-
-    client: str = ""
-    request_bytes: int = 0
-    response_bytes: int = 0
 
 
 class SlowLog:
@@ -55,17 +41,19 @@ class SlowLog:
         """Add a request that took long."""
         self._entries.append(entry)
 
-    def describe(self, request: Request, seconds: float, exchange: Exchange, database: str | None) -> SlowRequest:
-        """Return what is kept of a request."""
+    def describe(
+        self, request: Request, seconds: float, database: str | None, client: str = "", sizes: tuple[int, int] = (0, 0)
+    ) -> SlowRequest:
+        """Return what is kept of a request, with the address it came from and the bytes of both messages."""
         entry = SlowRequest(
             at=time() - seconds,
             seconds=seconds,
             verb=request.command.verb[:_KEY_SHOWN],
             database=database and database[:_NAME_SHOWN],
-            client=exchange.client,
+            client=client,
             user=request.peer,
-            request_bytes=exchange.request_bytes,
-            response_bytes=exchange.response_bytes,
+            request_bytes=sizes[0],
+            response_bytes=sizes[1],
         )
         return evolve(entry, key=_shown_key(request.command)) if self._shows_keys else entry
 
