@@ -1,7 +1,7 @@
 """The command that carries other commands."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, TypeVar
 
 from attrs import field
 
@@ -11,6 +11,8 @@ from pyelevator.commands.batches import Batch, ConditionalBatch
 from pyelevator.commands.keys import Delete, Exists, Get, GetAndDelete, Increment, MGet, Put
 from pyelevator.commands.ranges import Count, Range, Slice
 from pyelevator.errors import ArgumentTypeError, MalformedMessage
+
+T = TypeVar("T")
 
 
 def _convert_commands(commands: Sequence[Command]) -> tuple[Command, ...]:
@@ -80,3 +82,48 @@ PIPELINED: Final = (
     *(ConditionalBatch, Increment, GetAndDelete),
 )
 """What a pipeline takes: the commands that read and write keys."""
+
+_SIZES: Final[Mapping[type[Command], Callable[[Any], tuple[int, int]]]] = {
+    Put: lambda put: (1, len(put.value)),
+    MGet: lambda mget: (len(mget.keys), 0),
+    Batch: lambda batch: (len(batch.ops), _value_bytes(batch)),
+    ConditionalBatch: lambda batch: (len(batch.ops) + len(batch.checks), _value_bytes(batch)),
+}
+"""The commands that have many elements, or may be large -> how many those are, and the bytes of their values."""
+
+
+def _value_bytes(batch: Batch | ConditionalBatch) -> int:
+    return sum(sum(map(len, op[1:])) for op in batch.ops)
+
+
+def size_of(command: Command) -> tuple[int, int]:
+    """Return how many elements a command has (operations, checks, keys), 1 at least, and the bytes of its values."""
+    elements, nbytes = _SIZES[type(command)](command) if type(command) in _SIZES else (1, 0)
+    return max(1, elements), nbytes
+
+
+def chunk_commands(
+    items: Sequence[T], commands: Sequence[Command], max_elements: int, max_bytes: int
+) -> Iterator[Sequence[T]]:
+    """Split commands, in their order, into chunks that each fit into one message.
+
+    A command that is over a limit by itself has a chunk of its own.
+
+    Args:
+        items: the commands, or in their places what is to be chunked.
+        commands: of the items.
+        max_elements: commands in a chunk, with the operations and keys of such as have many.
+        max_bytes: of the values in a chunk, about.
+    """
+    if _SIZES.keys().isdisjoint(map(type, commands)):  # nearly always, and there are many
+        yield from (items[first : first + max_elements] for first in range(0, len(items), max_elements))
+        return
+    first = elements = size = 0
+    for at, one in enumerate(commands):
+        more, nbytes = size_of(one)
+        if first < at and (elements + more > max_elements or size + nbytes > max_bytes):
+            yield items[first:at]
+            first, elements, size = at, 0, 0
+        elements += more
+        size += nbytes
+    yield items[first:]

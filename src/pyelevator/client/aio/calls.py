@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from attrs import Factory, define
 
 from pyelevator.commands import Command, DbConnect, Delete, Exists, Get, Pipeline, Put
+from pyelevator.commands.pipelines import chunk_commands
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import RequestLimits
@@ -126,10 +127,7 @@ def batches(calls: Iterable[PendingCall], peer: PeerFeatures) -> Iterator[Sequen
     for call in calls:
         alike.setdefault(_batch_key(call, peer), []).append(call)
     for batch in alike.values():
-        if batch[0].command.writes:
-            yield from _chunks_by_size(batch)
-        else:
-            yield from (batch[first : first + MAX_BATCH] for first in range(0, len(batch), MAX_BATCH))
+        yield from chunk_commands(batch, [call.command for call in batch], MAX_BATCH, _MAX_BATCH_BYTES)
 
 
 def _batch_key(call: PendingCall, peer: PeerFeatures) -> Hashable:
@@ -140,19 +138,6 @@ def _batch_key(call: PendingCall, peer: PeerFeatures) -> Hashable:
     if not peer.pipelines or call.compression or call.is_unbatchable or type(command) not in _BATCHABLE:
         return id(call)
     return call.uid, command.writes
-
-
-def _chunks_by_size(calls: Sequence[PendingCall]) -> Iterator[Sequence[PendingCall]]:
-    chunk: list[PendingCall] = []
-    remaining = _MAX_BATCH_BYTES
-    for call in calls:
-        nbytes = len(call.command.value) if isinstance(call.command, Put) else 0
-        if chunk and (len(chunk) >= MAX_BATCH or nbytes > remaining):
-            yield chunk
-            chunk, remaining = [], _MAX_BATCH_BYTES
-        chunk.append(call)
-        remaining -= nbytes
-    yield chunk
 
 
 def build_request(batch: Sequence[PendingCall]) -> Request:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from pyelevator.client import operations
 from pyelevator.client.handles import DatabaseHandle
-from pyelevator.commands import PIPELINED, Batch, Command, ConditionalBatch, DeleteRange, Get, MGet, Pipeline, Put
+from pyelevator.commands import PIPELINED, Command, DeleteRange, Get, MGet, Pipeline
+from pyelevator.commands.pipelines import chunk_commands, size_of
 from pyelevator.errors import (
     ConnectFailed,
     ElevatorError,
@@ -42,8 +43,7 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[
         link.check_connected()
     outcomes: list[Any] = []
     for some in _parts(commands):
-        count = len(some) if _SIZED.isdisjoint(map(type, some)) else sum(map(_count, some))
-        as_one = _are_known(some, link) and count <= _MAX_COMMANDS
+        as_one = _are_known(some, link) and (len(some) > 1 or size_of(some[0])[0] <= _MAX_COMMANDS)
         outcomes += yield from (_send_as_pipeline(link, some) if as_one else _send_individually(link, some))
         if isinstance(outcomes[-1], TransportError):
             break
@@ -55,28 +55,11 @@ def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[
 def _parts(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:
     """Return the commands in parts: such as fit into one message, and single ones that travel by themselves."""
     if _PIPELINED.issuperset(map(type, commands)):  # nearly always
-        yield from _split(commands)
+        yield from chunk_commands(commands, commands, _MAX_COMMANDS, _MAX_BYTES)
         return
     for is_pipelined, run in groupby(commands, lambda command: type(command) in _PIPELINED):
         some = list(run)
-        yield from _split(some) if is_pipelined else ([command] for command in some)
-
-
-def _split(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:
-    """Return the commands in parts that fit into one message."""
-    if _SIZED.isdisjoint(map(type, commands)):  # nearly always, and there are many
-        yield from (commands[first : first + _MAX_COMMANDS] for first in range(0, len(commands), _MAX_COMMANDS))
-        return
-    first = size = count = 0
-    for at, command in enumerate(commands):
-        more = _count(command)
-        if first < at and (count + more > _MAX_COMMANDS or size > _MAX_BYTES):
-            yield commands[first:at]
-            first, size, count = at, 0, 0
-        size += _nbytes(command)
-        count += more
-    if first < len(commands):
-        yield commands[first:]
+        yield from _parts(some) if is_pipelined else ([command] for command in some)
 
 
 def _are_known(commands: Sequence[Command], link: DatabaseHandle) -> bool:
@@ -86,24 +69,6 @@ def _are_known(commands: Sequence[Command], link: DatabaseHandle) -> bool:
 
 
 _PIPELINED: Final = frozenset(PIPELINED)
-_SIZED: Final = frozenset({Batch, ConditionalBatch, MGet, Put})
-"""The commands that have many elements, or may be large."""
-
-
-def _count(command: Command) -> int:
-    """Return how many elements a command has."""
-    if isinstance(command, Batch):
-        return max(1, len(command.ops))
-    if isinstance(command, ConditionalBatch):
-        return max(1, len(command.ops) + len(command.checks))
-    return max(1, len(command.keys)) if isinstance(command, MGet) else 1
-
-
-def _nbytes(command: Command) -> int:
-    """Return the bytes of what may be large."""
-    if isinstance(command, Put):
-        return len(command.value)
-    return sum(sum(map(len, op[1:])) for op in command.ops) if isinstance(command, (Batch, ConditionalBatch)) else 0
 
 
 def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
