@@ -158,7 +158,7 @@ class FlatCodec(Codec):
     answered_twice = frozenset({"MGET", "RANGE", "SLICE"})
     tells_missing = False
 
-    def encode_request(self, request: Request[Any]) -> list[bytes]:
+    def encode_request(self, request: Request[object]) -> list[bytes]:
         command = request.command
         spec = ARGUMENTS.get(command.verb)
         if spec is None:
@@ -173,7 +173,7 @@ class FlatCodec(Codec):
             return [packed_elements(chain((uid or "", command.verb), spec.encode(command))).packed()]
         return [pack([uid or "", command.verb, *spec.encode(command)])]
 
-    def decode_request(self, frames: Frames) -> Request[Any]:
+    def decode_request(self, frames: Frames) -> Request[object]:
         large = (
             flat_message(frames[0]) if len(frames) == 1 and LIGHT < len(frames[0]) <= self.limits.frame_bytes else None
         )
@@ -186,10 +186,10 @@ class FlatCodec(Codec):
             raise MalformedMessage("Invalid request message : uid, command and arguments were expected")
         return message[0], message[1], message[2:]
 
-    def outline(self, frames: Frames) -> Request[Any] | None:
+    def outline(self, frames: Frames) -> Request[object] | None:
         return flat_outline(frames[0]) if len(frames) == 1 else None
 
-    def _command(self, verb: Any, args: Sequence[Any]) -> Command[Any]:
+    def _command(self, verb: Any, args: Sequence[Any]) -> Command[object]:
         name = text(verb) if isinstance(verb, bytes) else ""
         spec = ARGUMENTS.get(name)
         if spec is None or spec.decode is None:
@@ -201,7 +201,7 @@ class FlatCodec(Codec):
         except UsageError as error:
             raise malformed_arguments(name, error) from error
 
-    def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
+    def encode_response(self, response: Response, request: Request[object] | None) -> list[bytes]:
         if response.code is ErrorCode.KEY and request and isinstance(request.command, Get):
             return [pack([int(Status.SUCCESS), 0, "", ""])]  # how this dialect says that a key is missing
         if response.code is not None:
@@ -214,7 +214,7 @@ class FlatCodec(Codec):
     def open_reply(self, frames: Frames) -> Reply:
         return None, partial(self._response, frames)
 
-    def _response(self, frames: Frames, request: Request[Any]) -> Response:
+    def _response(self, frames: Frames, request: Request[object]) -> Response:
         message = _array(frames, request.command, self.limits)
         if len(message) < 3 or type(message[1]) is not int or type(message[2]) is not bytes:
             raise MalformedMessage("a reply is a status, a code, a message and data")
@@ -228,7 +228,7 @@ class FlatCodec(Codec):
         return Response(payload, reply_status(status))
 
 
-def _array(frames: Frames, reply_to: Command[Any] | None, limits: Limits) -> list[Any]:
+def _array(frames: Frames, reply_to: Command[object] | None, limits: Limits) -> list[Any]:
     what = "request" if reply_to is None else "reply"
     if len(frames) != 1:
         raise MalformedMessage(f"a {what} is one frame, not {len(frames)}")

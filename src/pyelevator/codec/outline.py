@@ -103,7 +103,7 @@ def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> Any:
 # Who may ask for it
 
 
-def classic_outline(frame: bytes) -> Request[Any] | None:
+def classic_outline(frame: bytes) -> Request[object] | None:
     """Return the outline of a classic request; None if it has to be read in full.
 
     >>> from pyelevator.codec import ClassicCodec
@@ -125,7 +125,7 @@ def classic_outline(frame: bytes) -> Request[Any] | None:
         return None
 
 
-def flat_outline(frame: bytes) -> Request[Any] | None:
+def flat_outline(frame: bytes) -> Request[object] | None:
     """Return that of a flat request."""
     try:
         found = flat_parts(frame)
@@ -149,7 +149,7 @@ def _only(found: Outline) -> Any:
     return _part(reader, found.frame, found.start)
 
 
-def _least(found: Outline) -> type[Command[Any]]:
+def _least(found: Outline) -> type[Command[object]]:
     """Return the command of a pipeline that needs the least: a client without that right has none of the others."""
     reader = reader_at(found.frame, found.start)
     if reader.read_array_header() != 1:
@@ -160,7 +160,7 @@ def _least(found: Outline) -> type[Command[Any]]:
     return min([_run(reader, found) for _ in range(runs)], key=lambda kind: kind.access)
 
 
-def _run(reader: msgpack.Unpacker, found: Outline) -> type[Command[Any]]:
+def _run(reader: msgpack.Unpacker, found: Outline) -> type[Command[object]]:
     """Return the command of the next run."""
     if reader.read_array_header() != 3:
         raise _Unclear
@@ -170,13 +170,13 @@ def _run(reader: msgpack.Unpacker, found: Outline) -> type[Command[Any]]:
     return kind if kind in PIPELINED else Get
 
 
-def _kind(verb: Any) -> type[Command[Any]]:
+def _kind(verb: Any) -> type[Command[object]]:
     if type(verb) is not bytes:
         raise _Unclear
     return COMMANDS.get(text(verb), Unknown)
 
 
-def _request(kind: type[Command[Any]], verb: Any, name: Any, uid: Any, number: int | None) -> Request[Any]:
+def _request(kind: type[Command[object]], verb: Any, name: Any, uid: Any, number: int | None) -> Request[object]:
     """Return the request, its command without arguments but for the name of a database."""
     if uid is not None and type(uid) is not bytes:
         raise _Unclear

@@ -118,9 +118,19 @@ BIN: Final = Packing(use_bin_type=True)
 pack: Final = RAW.pack
 pack_array: Final = RAW.pack_array
 
+_HEADS: Final = msgpack.Packer()
+array_head: Final[Callable[[int], bytes]] = _HEADS.pack_array_header
+map_head: Final[Callable[[int], bytes]] = _HEADS.pack_map_header
+"""What an array or a map of so many elements begins with."""
+
 
 def unpack(
-    frame: bytes, limits: Limits, most: int | None = None, *, texts: bool = False, reply_to: Command[Any] | None = None
+    frame: bytes,
+    limits: Limits,
+    most: int | None = None,
+    *,
+    texts: bool = False,
+    reply_to: Command[object] | None = None,
 ) -> Any:
     """Return the one msgpack value in ``frame``.
 
@@ -167,7 +177,7 @@ _STRICT: Final = "strict_map_key"
 """What msgpack says where a map has another key than a string: such a message is read again, with more work."""
 
 
-def _memory(limits: Limits, size: int, reply_to: Command[Any] | None) -> int:
+def _memory(limits: Limits, size: int, reply_to: Command[object] | None) -> int:
     """Bytes that the value in a frame of that size may take."""
     return max(FLOOR if reply_to is None else reply_floor(reply_to), limits.expansion * size)
 
@@ -192,7 +202,7 @@ def _any_map(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
     return {key if type(key) is bytes or type(key) is str else MapKey(key): value for key, value in pairs}
 
 
-def may_hold_strings(frame: bytes, count: int, limits: Limits, reply_to: Command[Any]) -> bool:
+def may_hold_strings(frame: bytes, count: int, limits: Limits, reply_to: Command[object]) -> bool:
     """Return whether a reply may certainly hold an array of so many strings, whatever is counted of it."""
     size = len(frame)
     weight = (STRING + STRING // 2) * count + size
@@ -243,7 +253,7 @@ _ANY_NUMBER: Final = ASKED // _ELEMENT
 _MANY: Final = frozenset({PayloadKind.LIST, PayloadKind.PAIRS, PayloadKind.RESPONSES})
 
 
-def reply_floor(command: Command[Any]) -> int:
+def reply_floor(command: Command[object]) -> int:
     """Return the bytes of memory that the reply to a command may take, however short it is.
 
     >>> from pyelevator.commands import Get, Range
@@ -253,7 +263,7 @@ def reply_floor(command: Command[Any]) -> int:
     return max(FLOOR, min(ASKED, _ELEMENT * _elements(command)))
 
 
-def _elements(command: Command[Any]) -> int:
+def _elements(command: Command[object]) -> int:
     """Return how many elements the reply to a command may have."""
     if command.payload_kind not in _MANY:
         return 1

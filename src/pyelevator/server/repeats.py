@@ -7,7 +7,7 @@ from pyelevator.protocol import IncomingRequest
 
 _GRADUAL: Final = frozenset({MGet, Pipeline, Range, Slice})
 
-VALUE_READS: Final[frozenset[type[Command[Any]]]] = frozenset({Exists, Get, MGet, Pipeline, Slice})
+VALUE_READS: Final[frozenset[type[Command[object]]]] = frozenset({Exists, Get, MGet, Pipeline, Slice})
 """Commands that the loop of a server executes, and that may read values of any size, which shows only afterwards."""
 
 
@@ -27,12 +27,12 @@ def is_repeatable(incoming: IncomingRequest) -> bool:
     return incoming.request is not None and incoming.request.command.access <= Access.READ
 
 
-def reads_and_writes(command: Command[Any]) -> bool:
+def reads_and_writes(command: Command[object]) -> bool:
     """Return True if a command writes, and values that were stored may be in its response."""
     if isinstance(command, Pipeline):
         return command.access > Access.READ and any(map(_returns_values, command.commands))
     return isinstance(command, GetAndDelete)
 
 
-def _returns_values(command: Command[Any]) -> bool:
+def _returns_values(command: Command[object]) -> bool:
     return command.access <= Access.READ or isinstance(command, GetAndDelete)

@@ -117,7 +117,7 @@ class Responder:
             response = self._failure(incoming)
         return self._pack(incoming, request, response)
 
-    def _pack(self, incoming: IncomingRequest, request: Request[Any], response: Response) -> list[bytes]:
+    def _pack(self, incoming: IncomingRequest, request: Request[object], response: Response) -> list[bytes]:
         _take_space(response)
         self._monitor.count(request, response)
         return incoming.encode(response)

@@ -46,7 +46,7 @@ class Job(Message):
     received_at: float = 0.0
     refused_bytes: int = 0
     expected_bytes: int = field(init=False, default=0)
-    kind: type[Command[Any]] | None = field(init=False)
+    kind: type[Command[object]] | None = field(init=False)
     reservation: Reservation | None = field(init=False, default=None)
     value_key: int = field(init=False, default=0)
     is_probe: bool = field(init=False, default=False)
@@ -62,7 +62,7 @@ class Job(Message):
         self.incoming, self.kind = incoming, _kind_of(incoming)
 
 
-def _kind_of(incoming: IncomingRequest) -> type[Command[Any]] | None:
+def _kind_of(incoming: IncomingRequest) -> type[Command[object]] | None:
     return None if incoming.request is None else type(incoming.request.command)
 
 
@@ -181,7 +181,7 @@ class Scheduler(ClientTable[ScheduledClient]):
         self._in_a_row = identity, 0 if is_last else before + size
         self._mark(identity, before + size >= LARGE_WORK)
 
-    def record_response(self, identity: bytes, size: int, kind: type[Command[Any]] | None = None) -> None:
+    def record_response(self, identity: bytes, size: int, kind: type[Command[object]] | None = None) -> None:
         """Report how large a response was that a worker made.
 
         Args:

@@ -112,7 +112,7 @@ def _encode_pipeline(pipeline: Any) -> tuple[list[Any]]:
     return (runs,)
 
 
-def _encode_run(kind: type[Command[Any]], run: Iterable[Any]) -> list[Sequence[Any]]:
+def _encode_run(kind: type[Command[object]], run: Iterable[Any]) -> list[Sequence[Any]]:
     """Write the arguments of commands of one kind; those of the commonest field by field, without a call for each."""
     fields = _FIELDS.get(kind)
     if fields is None:
@@ -121,7 +121,7 @@ def _encode_run(kind: type[Command[Any]], run: Iterable[Any]) -> list[Sequence[A
     return list(zip(*[map(attrgetter(field), some) for field in fields], strict=True))
 
 
-_FIELDS: Final[Mapping[type[Command[Any]], Sequence[str]]] = {
+_FIELDS: Final[Mapping[type[Command[object]], Sequence[str]]] = {
     Get: ("key",),
     Exists: ("key",),
     Delete: ("key",),
@@ -137,7 +137,7 @@ def _decode_pipeline(args: list[Any]) -> list[Any]:
     return [list(chain.from_iterable(map(_decode_run, runs)))]
 
 
-def _decode_run(run: Any) -> Sequence[Command[Any]]:
+def _decode_run(run: Any) -> Sequence[Command[object]]:
     if not isinstance(run, list) or len(run) != 3:
         raise _no_run()
     verb, extras, calls = run[0], map_of(run[1]), array_of(run[2])
@@ -193,7 +193,9 @@ BY_WIRE_VERB: Final = {verb.encode(): (COMMANDS[verb], spec) for verb, spec in A
 """Verb as it comes -> class and spec."""
 
 
-def build_command(kind: type[Command[Any]], spec: ArgumentSpec, args: list[Any], meta: dict[Any, Any]) -> Command[Any]:
+def build_command(
+    kind: type[Command[object]], spec: ArgumentSpec, args: list[Any], meta: dict[Any, Any]
+) -> Command[object]:
     """Build the command that a peer's arguments make."""
     if not spec.min_args <= len(args) <= spec.max_args:
         raise _wrong_count(kind, len(args))
@@ -204,8 +206,8 @@ def build_command(kind: type[Command[Any]], spec: ArgumentSpec, args: list[Any],
 
 
 def build_commands(
-    kind: type[Command[Any]], spec: ArgumentSpec, calls: list[list[Any]], meta: dict[Any, Any]
-) -> Sequence[Command[Any]]:
+    kind: type[Command[object]], spec: ArgumentSpec, calls: list[list[Any]], meta: dict[Any, Any]
+) -> Sequence[Command[object]]:
     """Build the commands of one kind that a peer's lists of arguments make."""
     for count in set(map(len, calls)):
         if not spec.min_args <= count <= spec.max_args:
@@ -220,11 +222,11 @@ def build_commands(
         raise malformed_arguments(kind.verb, error) from error
 
 
-def _wrong_count(kind: type[Command[Any]], count: int) -> MalformedMessage:
+def _wrong_count(kind: type[Command[object]], count: int) -> MalformedMessage:
     return MalformedMessage(f"{kind.verb} does not take {count} arguments", code=ErrorCode.VALUE)
 
 
-def _meta_values(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, Any]:
+def _meta_values(kind: type[Command[object]], meta: dict[Any, Any]) -> dict[str, Any]:
     """Return the extras of a command that a peer has given."""
     return {name: meta[name.encode()] for name in kind.meta_fields if name.encode() in meta} if kind.meta_fields else {}
 
@@ -232,7 +234,7 @@ def _meta_values(kind: type[Command[Any]], meta: dict[Any, Any]) -> dict[str, An
 _SYNC: Final = ("sync",)
 
 
-def extras_of(command: Command[Any]) -> dict[str, Any]:
+def extras_of(command: Command[object]) -> dict[str, Any]:
     """Return the extras that are not at their defaults: every one is off by default."""
     if command.meta_fields == _SYNC:  # nearly always, where there are any
         return {"sync": True} if command.sync else {}  # type: ignore[attr-defined]

@@ -18,9 +18,10 @@ from pyelevator.codec.classic.outcome_packer import OutcomePacker
 from pyelevator.codec.classic.payloads import ENCODERS, SINGLE_VALUE_PREFIX
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, RowPacker
 from pyelevator.codec.elements import packed_args
-from pyelevator.codec.packing import RAW, Extension, pack, unpack
+from pyelevator.codec.packing import LARGE_STRING, RAW, Extension, pack, unpack
 from pyelevator.commands import COMMANDS, Command, PayloadKind, Put
 from pyelevator.commands.keys import Keyed
+from pyelevator.errors import Id
 from pyelevator.messages import Request, Response
 
 META_PREFIX: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
@@ -42,6 +43,8 @@ NO_RESULT: Final = CONTENT_PREFIX + pack(None)
 
 _FIVE_ITEMS: Final = b"\x95"
 
+_NONE: Final[tuple[bytes, Any, Any]] = (b"", None, None)
+
 
 def _request_prefix(verb: str) -> bytes:
     """Return what a request begins with, up to its id."""
@@ -50,9 +53,9 @@ def _request_prefix(verb: str) -> bytes:
 
 _Encoder: TypeAlias = tuple[bytes, Callable[[Any], Sequence[Any]], Sequence[str]]
 
-_CONTENT: Final = ENCODERS[RAW].of
+_CONTENT: Final = ENCODERS[RAW]
 
-REQUEST_ENCODERS: Final[dict[type[Command[Any]], _Encoder]] = {
+REQUEST_ENCODERS: Final[dict[type[Command[object]], _Encoder]] = {
     COMMANDS[verb]: (_request_prefix(verb), spec.encode, COMMANDS[verb].meta_fields) for verb, spec in ARGUMENTS.items()
 }
 """Class -> what a request begins with, what writes its arguments, and the extras that it must not have."""
@@ -60,7 +63,7 @@ REQUEST_ENCODERS: Final[dict[type[Command[Any]], _Encoder]] = {
 _SCANS: Final = frozenset({commands.Range, commands.Slice})
 """The commands whose answers are rows, of pairs or of parts of them; on the fast path no page is asked for."""
 
-_ROW_SINKS: Final[Mapping[type[Command[Any]], type[RowPacker]]] = {
+_ROW_SINKS: Final[Mapping[type[Command[object]], type[RowPacker]]] = {
     commands.Range: RowPacker,
     commands.Slice: RowPacker,
     commands.MGet: RowPacker,
@@ -72,8 +75,8 @@ REQUEST_PREFIXES: Final = frozenset([prefix for prefix, _, _ in REQUEST_ENCODERS
 """What the requests of our clients begin with, up to their ids."""
 
 
-def _builder(kind: type[Command[Any]], spec: ArgumentSpec) -> Callable[[list[Any]], Command[Any]]:
-    def make(args: list[Any]) -> Command[Any]:
+def _builder(kind: type[Command[object]], spec: ArgumentSpec) -> Callable[[list[Any]], Command[object]]:
+    def make(args: list[Any]) -> Command[object]:
         if not spec.min_args <= len(args) <= spec.max_args:
             raise ValueError
         return kind(*spec.decode(args))
@@ -81,22 +84,22 @@ def _builder(kind: type[Command[Any]], spec: ArgumentSpec) -> Callable[[list[Any
     return make
 
 
-def _keyed_builder(kind: type[Keyed[Any]]) -> Callable[[list[Any]], Command[Any]]:
+def _keyed_builder(kind: type[Keyed[object]]) -> Callable[[list[Any]], Command[object]]:
     build = kind.make
 
-    def make(args: list[Any]) -> Command[Any]:
+    def make(args: list[Any]) -> Command[object]:
         (key,) = args
         return build(key)
 
     return make
 
 
-def _put_builder(args: list[Any]) -> Command[Any]:
+def _put_builder(args: list[Any]) -> Command[object]:
     key, value = args
     return Put.make(key, value)
 
 
-_Builder: TypeAlias = tuple[Callable[[list[Any]], Command[Any]], type[RowPacker] | None]
+_Builder: TypeAlias = tuple[Callable[[list[Any]], Command[object]], type[RowPacker] | None]
 
 BUILDERS: Final[Mapping[bytes, _Builder]] = {
     _request_prefix(verb).removesuffix(META_PREFIX): (
@@ -130,7 +133,7 @@ WITHOUT_RESULT: Final = frozenset([kind for kind in COMMANDS.values() if kind.pa
 """The classes whose answers hold nothing."""
 
 
-def _value(packed: bytes) -> Any:
+def _value(packed: bytes) -> object:
     """Return the value in a few bytes; None also for what is none."""
     try:
         return unpackb(packed, raw=True)
@@ -138,13 +141,32 @@ def _value(packed: bytes) -> Any:
         return None
 
 
-def pack_request(prefix: bytes, request: Request[Any], args: Sequence[Any]) -> bytes:
+def pack_request(prefix: bytes, number: Id | None, uid: str | None, args: Sequence[object]) -> bytes:
     """Return the frame of a request that begins with a prefix, and has these arguments."""
     try:
         packed = pack(args)
     except TypeError:  # some are packed already
         packed = packed_args(args)
-    return b"".join((prefix, pack(request.id), _UID, pack(request.uid), _ARGS, packed))
+    return b"".join((prefix, pack(number), _UID, pack(uid), _ARGS, packed))
+
+
+def read_request(frame: bytes, meta: bytes) -> tuple[bytes, int, str | None, list[Any]] | None:
+    """Return the prefix of a minimal request, its id, its uid and its arguments; None of another one."""
+    prefix, _, rest = frame.partition(meta)
+    if prefix not in BUILDERS:
+        return None
+    try:
+        number, uid_name, uid, args_name, args = unpackb(_FIVE_ITEMS + rest, raw=True, ext_hook=Extension)
+        uid = uid.decode("utf-8", "surrogateescape")
+    except Exception:  # noqa: BLE001 - the full codec has the error for it
+        return None
+    is_minimal = uid_name == b"uid" and args_name == b"args" and type(number) is int and number >= 0
+    return (prefix, number, uid, args) if is_minimal and type(args) is list else None
+
+
+def write_answer(header: bytes, number: int, content: bytes, value: bytes) -> list[bytes]:
+    """Return the frames of an answer with one value."""
+    return [header + pack(number), content + pack(value)]
 
 
 class ClassicCodec(FullClassicCodec):
@@ -155,34 +177,52 @@ class ClassicCodec(FullClassicCodec):
     Request(command=Ping(), uid=None, id=7, compression=False, peer=None)
     """
 
-    def encode_request(self, request: Request[Any]) -> list[bytes]:
-        command, number = request.command, request.id
-        special = not request.is_minimal and (number is None or request.compression or request.bin)
-        encoder = None if special else REQUEST_ENCODERS.get(type(command))
-        if encoder is not None:
-            prefix, encode, extras = encoder
-            if not extras or not extras_of(command):
-                return [pack_request(prefix, request, encode(command))]
+    _read_request: Callable[[bytes, bytes], tuple[bytes, int, str | None, list[Any]] | None] = staticmethod(
+        read_request
+    )
+    _write_request: Callable[[bytes, Any, str | None, Any], bytes | None] = staticmethod(pack_request)
+    _write_answer: Callable[[bytes, int, bytes, bytes], list[bytes]] = staticmethod(write_answer)
+
+    def encode_request(self, request: Request[object]) -> list[bytes]:
+        if request.is_minimal or not (request.id is None or request.compression or request.bin):
+            prefix, encode, extras = REQUEST_ENCODERS.get(type(request.command), _NONE)
+            if prefix and (not extras or not extras_of(request.command)):
+                args = encode(request.command)
+                frame = self._write_request(prefix, request.id, request.uid, args)
+                return [pack_request(prefix, request.id, request.uid, args) if frame is None else frame]
         return super().encode_request(request)
 
-    def decode_request(self, frames: Frames) -> Request[Any]:
+    def decode_request(self, frames: Frames) -> Request[object]:
         return self.minimal_request(frames) or super().decode_request(frames)
 
-    def minimal_request(self, frames: Frames) -> Request[Any] | None:
+    def minimal_request(self, frames: Frames) -> Request[object] | None:
         if len(frames) != 1 or type(frame := frames[0]) is not bytes or len(frame) > self.limits.harmless:
             return None
-        prefix, _, rest = frame.partition(META_PREFIX)
-        builder = BUILDERS.get(prefix)
-        return None if builder is None else _decode_tail(builder, rest)
+        parts = self._read_request(frame, META_PREFIX) or read_request(frame, META_PREFIX)
+        builder = None if parts is None else BUILDERS.get(parts[0])
+        if parts is None or builder is None:
+            return None
+        _, number, uid, args = parts
+        make, row_sink = builder
+        try:
+            return Request.minimal(make(args), uid, number, row_sink)
+        except Exception:  # noqa: BLE001 - the full codec has the error for it
+            return None
 
-    def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
-        if response.is_minimal and request is not None and request.is_minimal and type(response.id) is int:
-            encode = _RESPONSE_ENCODERS.get(type(request.command))
+    def encode_response(self, response: Response, request: Request[object] | None) -> list[bytes]:
+        if response.is_minimal and request is not None and request.is_minimal and type(number := response.id) is int:
+            value, kind = response.payload, type(request.command)
+            if type(value) is bytes and kind in SCALARS and len(value) < LARGE_STRING:
+                return self._write_answer(SUCCESS_PREFIX, number, SINGLE_VALUE_PREFIX, value)
+            if value is None and kind in WITHOUT_RESULT:
+                return [SUCCESS_PREFIX + pack(number), NO_RESULT]
+            encode = _RESPONSE_ENCODERS.get(kind)
             if encode is not None:
-                return [SUCCESS_PREFIX + pack(response.id), encode(response.payload)]
+                content = value.finish() if isinstance(value, RowPacker) else encode(value)
+                return [SUCCESS_PREFIX + pack(number), content]
         return super().encode_response(response, request)
 
-    def minimal_response(self, frames: Frames, request: Request[Any]) -> Response | None:
+    def minimal_response(self, frames: Frames, request: Request[object]) -> Response | None:
         if len(frames) != 2 or type(number := request.id) is not int:
             return None
         header, content = frames
@@ -198,7 +238,7 @@ class ClassicCodec(FullClassicCodec):
                     return number, partial(self._succeeded, number, content)
         return super().open_reply(frames)
 
-    def _succeeded(self, number: int, content: bytes, request: Request[Any]) -> Response:
+    def _succeeded(self, number: int, content: bytes, request: Request[object]) -> Response:
         if type(request.command) in ANY_VALUE and len(content) <= self.limits.harmless:
             value = _value(content[_VALUE_OFFSET:]) if content[:_VALUE_OFFSET] == SINGLE_VALUE_PREFIX else None
             if type(value) is bytes:
@@ -208,15 +248,3 @@ class ClassicCodec(FullClassicCodec):
         return Response.ok(
             self._payload(unpack(content, self.limits, reply_to=request.command), request.command), number
         )
-
-
-def _decode_tail(builder: _Builder, rest: bytes) -> Request[Any] | None:
-    """Decode the request that has ``rest`` behind its prefix, as the rest of an array; None where it is refused."""
-    make, row_sink = builder
-    try:
-        number, uid_name, uid, args_name, args = unpackb(_FIVE_ITEMS + rest, raw=True, ext_hook=Extension)
-        request = Request.minimal(make(args), uid.decode("utf-8", "surrogateescape"), number, row_sink)
-    except Exception:  # noqa: BLE001 - the full codec has the error for it
-        return None
-    named = uid_name == b"uid" and args_name == b"args"
-    return request if named and type(args) is list and type(number) is int and number >= 0 else None

@@ -6,6 +6,7 @@ Its messages are maps, and are written and read as such here; ``classic`` has a 
 import reprlib
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 import msgpack
@@ -55,7 +56,7 @@ class FullClassicCodec(Codec):
 
     name = "classic"
 
-    def encode_request(self, request: Request[Any]) -> list[bytes]:
+    def encode_request(self, request: Request[object]) -> list[bytes]:
         command = request.command
         if request.compression:
             lz4.require()
@@ -67,7 +68,7 @@ class FullClassicCodec(Codec):
         written = pack if spec else RAW.pack_passed_on
         return [written({"cmd": command.verb, "meta": _meta(request), "uid": request.uid, "args": args})]
 
-    def decode_request(self, frames: Frames) -> Request[Any]:
+    def decode_request(self, frames: Frames) -> Request[object]:
         if len(frames) != 1:
             raise MalformedMessage(f"a request is one frame, not {len(frames)}")
         try:
@@ -103,10 +104,10 @@ class FullClassicCodec(Codec):
         """Return a large message that need not be unpacked."""
         return classic_message(frame) if LIGHT < len(frame) <= self.limits.frame_bytes else None
 
-    def outline(self, frames: Frames) -> Request[Any] | None:
+    def outline(self, frames: Frames) -> Request[object] | None:
         return classic_outline(frames[0]) if len(frames) == 1 else None
 
-    def _command(self, message: dict[Any, Any], meta: dict[Any, Any]) -> Command[Any]:
+    def _command(self, message: dict[Any, Any], meta: dict[Any, Any]) -> Command[object]:
         if b"cmd" not in message:
             raise MalformedMessage("Invalid request message : it has no cmd")
         verb, args = message[b"cmd"], array_of(message.get(b"args") or [])
@@ -115,18 +116,23 @@ class FullClassicCodec(Codec):
         known = BY_WIRE_VERB.get(verb) if type(verb) is bytes else None
         return unknown_command(verb, args, self.limits) if known is None else build_command(*known, args, meta)
 
-    def encode_response(self, response: Response, request: Request[Any] | None) -> list[bytes]:
+    def encode_response(self, response: Response, request: Request[object] | None) -> list[bytes]:
         packing = BIN if request and request.bin and type(request.command) in _DATA else RAW
         if response.code is not None:
             if request and request.compression and request.id is None and lz4.available():
                 return [_header(response, packing, compression=True), lz4.compress(_NOTHING)]  # see docs/dialects.md
             return [_header(response, packing), _NOTHING]
-        payload_kind, encoders = request.command.payload_kind if request else PayloadKind.EMPTY, ENCODERS[packing]
-        page, pairs = None, response.payload
-        command: Any = request.command if request else None
-        if payload_kind is PayloadKind.PAIRS and pairs and command.max_bytes is not None:
-            page = len(pairs), pairs[-1][0]  # with which a client can prefetch the next one
-        content = encoders.of[payload_kind](response.payload) if page is None else encoders.page(response.payload)
+        command: Command[object] | None = request.command if request else None
+        payload_kind = PayloadKind.EMPTY if command is None else command.payload_kind
+        page, payload = None, response.payload
+        if payload_kind is PayloadKind.PAIRS and payload and getattr(command, "max_bytes", None) is not None:
+            page = len(payload), payload[-1][0]  # with which a client can prefetch the next one
+        if isinstance(payload, RowPacker):
+            content = payload.finish()
+        elif page is not None:
+            content = packing.pack_array(list(chain.from_iterable(payload)), "datas")
+        else:
+            content = ENCODERS[packing][payload_kind](payload)
         if request and request.compression and lz4.available():
             return [_header(response, packing, compression=True, page=page), lz4.compress(content)]
         return [_header(response, packing, page=page), content]
@@ -141,7 +147,7 @@ class FullClassicCodec(Codec):
         return reply_id, partial(self._response, header, reply_id, content)
 
     def _response(
-        self, header: dict[Any, Any], reply_id: int | None, content: bytes, request: Request[Any]
+        self, header: dict[Any, Any], reply_id: int | None, content: bytes, request: Request[object]
     ) -> Response:
         status = reply_status(header.get(b"status"))
         check_header(header)
@@ -159,7 +165,7 @@ class FullClassicCodec(Codec):
         more, most = header.get(b"more") is True, _max_message(header) if features else None
         return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), most)
 
-    def _content(self, frame: bytes, header: dict[Any, Any], command: Command[Any], *, texts: bool = False) -> Any:
+    def _content(self, frame: bytes, header: dict[Any, Any], command: Command[object], *, texts: bool = False) -> Any:
         """Read the content as its header says: failures are never compressed, and old servers may echo a ``yes``."""
         if header.get(b"compression") is not True:
             return unpack(frame, self.limits, texts=texts, reply_to=command)
@@ -168,7 +174,7 @@ class FullClassicCodec(Codec):
             lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts, reply_to=command
         )
 
-    def _lazy_page(self, header: dict[Any, Any], content: bytes, command: Command[Any]) -> LazyPage:
+    def _lazy_page(self, header: dict[Any, Any], content: bytes, command: Command[object]) -> LazyPage:
         """Return a page whose header says enough to ask for the next one."""
         page = header[b"page"]
         if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
@@ -177,7 +183,7 @@ class FullClassicCodec(Codec):
         return LazyPage(page[0], page[1], len(content), opened, partial(opened, texts=True))
 
     def _decode_page(
-        self, header: dict[Any, Any], content: bytes, command: Command[Any], *, texts: bool = False
+        self, header: dict[Any, Any], content: bytes, command: Command[object], *, texts: bool = False
     ) -> list[list[Any]]:
         """Read the pairs of a page, which must be those that its header spoke of."""
         count, last = header[b"page"]
@@ -193,7 +199,7 @@ class FullClassicCodec(Codec):
         return pairs
 
     def _decode_plain_page(
-        self, header: dict[Any, Any], content: bytes, command: Command[Any], texts: bool
+        self, header: dict[Any, Any], content: bytes, command: Command[object], texts: bool
     ) -> list[list[Any]] | None:
         """Read a page by the native decoder; None without one, and for what it leaves to the full way, as any error."""
         decode, count = native_page_decoder(), header[b"page"][0]
@@ -206,7 +212,7 @@ class FullClassicCodec(Codec):
         with gc_paused(len(content)):
             return decode(content, count, texts)
 
-    def _payload(self, content: Any, command: Command[Any]) -> Any:
+    def _payload(self, content: Any, command: Command[object]) -> Any:
         """Return the payload in the content of a reply, which is one that may answer the command."""
         if type(content) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {kind_of(content)}")
@@ -235,7 +241,7 @@ def _row_packer_for(command: Any, bin: bool) -> Callable[[], RowPacker] | None:
     return _BIN_PACKERS[kind] if bin else kind
 
 
-def _meta(request: Request[Any]) -> dict[str, Any]:
+def _meta(request: Request[object]) -> dict[str, Any]:
     numbered = {} if request.id is None else {"id": request.id}
     asked = {"bin": True} if request.bin else {}
     extras = extras_of(request.command)

@@ -5,8 +5,8 @@ from itertools import islice
 from typing import Any, Final
 
 from pyelevator.codec.classic.payloads import encode_outcome
-from pyelevator.codec.classic.row_packer import MAX_ARRAY_HEAD, RowPacker, array_head
-from pyelevator.codec.packing import LARGE_STRING, RAW, Packing
+from pyelevator.codec.classic.row_packer import MAX_ARRAY_HEAD, RowPacker
+from pyelevator.codec.packing import LARGE_STRING, RAW, Packing, array_head
 from pyelevator.messages import Response
 
 _CHUNK: Final = 256

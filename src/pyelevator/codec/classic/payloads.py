@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from itertools import chain
 from typing import Any, Final
 
 from pyelevator import commands
 from pyelevator.arguments.data import kind_of
-from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, PagePacker, RowPacker
+from pyelevator.codec.classic.row_packer import CONTENT_PREFIX
 from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing
 from pyelevator.codec.values import error_code, reason, reply_status, scalar, scalar_value, string_list, text
 from pyelevator.commands import Command, PayloadKind
@@ -41,7 +40,7 @@ def decode_outcomes(datas: Any, pipeline: Any) -> list[Any]:
     return [_decode_outcome(entry, command) for entry, command in zip(entries, commands, strict=True)]
 
 
-_PLAIN: Final[Mapping[type[Command[Any]], type[Any]]] = {
+_PLAIN: Final[Mapping[type[Command[object]], type[Any]]] = {
     commands.Get: bytes,
     commands.GetAndDelete: bytes,
     commands.Exists: bool,
@@ -50,7 +49,7 @@ _PLAIN: Final[Mapping[type[Command[Any]], type[Any]]] = {
 """Command -> the type of an outcome that is its payload as it stands: nearly all are."""
 
 
-def _decode_outcome(entry: Any, command: Command[Any]) -> Any:
+def _decode_outcome(entry: Any, command: Command[object]) -> Any:
     if type(entry) is not dict:
         return _decode_nested(entry, command)
     status = reply_status(entry.get(b"status"))
@@ -61,58 +60,40 @@ def _decode_outcome(entry: Any, command: Command[Any]) -> Any:
     return Response(_decode_nested(entry.get(b"datas"), command), status, more=more, cursor=cursor)
 
 
-def _decode_nested(datas: Any, command: Command[Any]) -> Any:
+def _decode_nested(datas: Any, command: Command[object]) -> Any:
     payload = _NESTED_DECODERS[command.payload_kind](datas)
     command.check(payload)
     return payload
 
 
-class _Encoders:
-    """Encoders of the content frame of an answer, by the kind of its payload, with one way to write strings."""
+def _encoders(packing: Packing) -> Mapping[PayloadKind, Callable[[Any], bytes]]:
+    """Return what writes the content frame of an answer, by the kind of its payload, unless its rows are packed."""
 
-    def __init__(self, packing: Packing) -> None:
-        self._pack, self._pack_array = packing.pack, packing.pack_array
-        self._pack_passed_on = packing.pack_passed_on
-        self.of: Mapping[PayloadKind, Callable[[Any], bytes]] = {
-            PayloadKind.EMPTY: self._bare,
-            PayloadKind.SCALAR: self._scalar,
-            PayloadKind.LIST: self._rows,
-            PayloadKind.PAIRS: self._rows,
-            PayloadKind.RESPONSES: self._answers,
-            PayloadKind.RAW: self._passed_on,
-        }
+    def bare(payload: object) -> bytes:
+        return CONTENT_PREFIX + packing.pack(payload)
 
-    def _scalar(self, payload: Any) -> bytes:
+    def scalar(payload: object) -> bytes:
         """Wrap a value in a list, but for false, which the old server leaves bare."""
-        if type(payload) is not bytes:
-            return self._bare(payload if payload is False else [payload])
-        small = len(payload) < LARGE_STRING
-        return SINGLE_VALUE_PREFIX + self._pack(payload) if small else self._pack_array([payload], "datas")
+        if type(payload) is not bytes or len(payload) < LARGE_STRING:
+            return bare(payload if payload is False else [payload])
+        return packing.pack_array([payload], "datas")
 
-    def _rows(self, payload: Any) -> bytes:
-        if isinstance(payload, RowPacker):
-            return payload.finish()  # type: ignore[no-any-return]
-        return self._pack_array(payload, "datas") if isinstance(payload, list) else self._bare(payload)
+    def rows(payload: object) -> bytes:
+        return packing.pack_array(payload, "datas") if isinstance(payload, list) else bare(payload)
 
-    def _passed_on(self, payload: Any) -> bytes:
-        return self._rows(payload) if isinstance(payload, list) else CONTENT_PREFIX + self._pack_passed_on(payload)
-
-    def _answers(self, payload: Any) -> bytes:
-        if isinstance(payload, RowPacker):
-            return payload.finish()  # type: ignore[no-any-return]
-        return self._pack_array(list(map(encode_outcome, payload)), "datas")
-
-    def _bare(self, payload: Any) -> bytes:
-        return CONTENT_PREFIX + self._pack(payload)
-
-    def page(self, pairs: Any) -> bytes:
-        """Return the content of a page of pairs."""
-        if isinstance(pairs, PagePacker):
-            return pairs.finish()  # type: ignore[no-any-return]
-        return self._pack_array(list(chain.from_iterable(pairs)), "datas")
+    return {
+        PayloadKind.EMPTY: bare,
+        PayloadKind.SCALAR: scalar,
+        PayloadKind.LIST: rows,
+        PayloadKind.PAIRS: rows,
+        PayloadKind.RESPONSES: lambda outcomes: rows(list(map(encode_outcome, outcomes))),
+        PayloadKind.RAW: lambda payload: (
+            rows(payload) if isinstance(payload, list) else CONTENT_PREFIX + packing.pack_passed_on(payload)
+        ),
+    }
 
 
-ENCODERS: Final = {RAW: _Encoders(RAW), BIN: _Encoders(BIN)}
+ENCODERS: Final = {RAW: _encoders(RAW), BIN: _encoders(BIN)}
 """Packing -> what writes the content frame."""
 
 
@@ -147,7 +128,7 @@ def decode_page(datas: Any, kind: type) -> list[list[Any]]:
 
 
 @cache
-def native_page_decoder() -> Callable[[Any, int, bool], list[list[Any]] | None] | None:
+def native_page_decoder() -> Callable[[bytes, int, bool], list[list[Any]] | None] | None:
     """Return what decodes a page without msgpack, where it is installed (see ``pyelevator_native.pages``)."""
     pages = load_native("pages")
     return None if pages is None else pages.decode_page

@@ -7,27 +7,17 @@ in half the time, as msgpack looks for a tuple last of all, and unpacked without
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from msgpack import Packer
-
-from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing
+from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing, array_head, map_head
 from pyelevator.messages import PackedRows, RowLayout
 
 CONTENT_PREFIX: Final = b"\x81" + RAW.pack("datas")
 """What the content of an answer in the classic dialect begins with."""
-
-_HEADERS: Final = Packer()
 
 MAX_ARRAY_HEAD: Final = 5
 """Bytes that say how many elements an array has, at most."""
 
 _HEAD: Final = len(CONTENT_PREFIX) + MAX_ARRAY_HEAD
 """Bytes that are left for what stands before the rows, which is known when all of them are there."""
-
-
-def array_head(count: int) -> bytes:
-    """Return what an array of so many elements begins with."""
-    head: bytes = _HEADERS.pack_array_header(count)
-    return head
 
 
 class RowPacker:
@@ -123,4 +113,4 @@ class PagePacker(RowPacker):
 
     def _packed(self, rows: Sequence[Any]) -> memoryview:
         """Pack the pairs as a map does; in an array they are the same."""
-        return memoryview(self.packing.pack_map_pairs(rows))[len(_HEADERS.pack_map_header(len(rows))) :]
+        return memoryview(self.packing.pack_map_pairs(rows))[len(map_head(len(rows))) :]
