@@ -17,7 +17,7 @@ from attrs import evolve
 from pyelevator._attrs import hot_value
 from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.codec.weight import LIGHT
-from pyelevator.commands import Ping, Pipeline, Range, Slice, Snapshot
+from pyelevator.commands import Command, Ping, Pipeline, Range, Slice, Snapshot
 from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
 from pyelevator.messages import Request, Response
 
@@ -259,6 +259,16 @@ class IncomingRequest:
     refusal: Response | None = None
     envelope: Sequence[bytes] = ()
     compression: bool = False
+
+    @property
+    def command(self) -> Command[object] | None:
+        """The command of the request; None if there is no request."""
+        return None if self.request is None else self.request.command
+
+    @property
+    def kind(self) -> type[Command[object]] | None:
+        """The type of the command."""
+        return None if self.request is None else type(self.request.command)
 
     def answer(self, application: Application) -> list[bytes]:
         """Return the frames of the answer; there is always one."""

@@ -1,6 +1,6 @@
 """Large values: the keys whose values were large when they were last read."""
 
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.commands import Exists, Get
 from pyelevator.protocol import IncomingRequest
@@ -16,12 +16,7 @@ class LargeValues:
         self._sizes: dict[int, int] = {}
 
     def record(self, key: int, size: int) -> None:
-        """Report the size of a response; above a thousand large ones, the oldest are forgotten.
-
-        Args:
-            key: of ``key_of``.
-            size: bytes.
-        """
+        """Report the size of a response by its ``key_of``; above a thousand large ones, the oldest are forgotten."""
         self._sizes.pop(key, None)
         if key and size >= LARGE:
             self._sizes[key] = size
@@ -36,5 +31,4 @@ class LargeValues:
 def key_of(incoming: IncomingRequest | None) -> int:
     """Return what requests for the same value have in common; 0 for requests that are not for one value."""
     request = None if incoming is None else incoming.request
-    command: Any = None if request is None else request.command
-    return hash((request.uid, command.key)) if request is not None and type(command) in (Exists, Get) else 0
+    return hash((request.uid, request.command.key)) if request and isinstance(request.command, (Exists, Get)) else 0

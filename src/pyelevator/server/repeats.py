@@ -1,6 +1,6 @@
 """Which requests may be executed once more, and which read values whose sizes show only afterwards."""
 
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.commands import Access, Command, Exists, Get, GetAndDelete, MGet, Pipeline, Range, Slice
 from pyelevator.protocol import IncomingRequest
@@ -13,26 +13,23 @@ VALUE_READS: Final[frozenset[type[Command[object]]]] = frozenset({Exists, Get, M
 
 def is_gradual(incoming: IncomingRequest) -> bool:
     """Return True if the response to a request is made a part at a time."""
-    return incoming.request is not None and type(incoming.request.command) in _GRADUAL
+    return incoming.kind in _GRADUAL
 
 
 def reads_values(incoming: IncomingRequest) -> bool:
     """Return True if a request only reads, and the loop may find large values."""
-    request = incoming.request
-    return request is not None and type(request.command) in VALUE_READS and request.command.access <= Access.READ
+    return incoming.kind in VALUE_READS and is_repeatable(incoming)
 
 
 def is_repeatable(incoming: IncomingRequest) -> bool:
     """Return True if a request only reads."""
-    return incoming.request is not None and incoming.request.command.access <= Access.READ
+    command = incoming.command
+    return command is not None and command.access <= Access.READ
 
 
-def reads_and_writes(command: Command[object]) -> bool:
+def reads_and_writes(command: Command[object] | None) -> bool:
     """Return True if a command writes, and values that were stored may be in its response."""
     if isinstance(command, Pipeline):
-        return command.access > Access.READ and any(map(_returns_values, command.commands))
+        returns_values = any(one.access <= Access.READ or isinstance(one, GetAndDelete) for one in command.commands)
+        return command.access > Access.READ and returns_values
     return isinstance(command, GetAndDelete)
-
-
-def _returns_values(command: Command[object]) -> bool:
-    return command.access <= Access.READ or isinstance(command, GetAndDelete)

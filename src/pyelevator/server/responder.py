@@ -1,8 +1,8 @@
 """The responder: from the frames of a message to the frames of its response, whatever fails on the way."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from pyelevator.application import Application
 from pyelevator.application.limits import size_of
@@ -93,14 +93,7 @@ class Responder:
         Raises:
             OutOfSpace: there is none.
         """
-        request = incoming.request
-        if request is None:
-            return self._refuse(incoming)
-        try:
-            response = self._application.try_handle(request)
-        except Exception:  # noqa: BLE001 - see above
-            response = self._failure(incoming)
-        return None if response is None else self._pack(incoming, request, response)
+        return self._execute(incoming, self._application.try_handle)
 
     def respond(self, incoming: IncomingRequest) -> list[bytes]:
         """Return the frames of the response, however long that takes.
@@ -108,16 +101,20 @@ class Responder:
         Raises:
             OutOfSpace: there is no space for it.
         """
+        return self._execute(incoming, self._application) or []  # which always responds
+
+    def _execute(
+        self, incoming: IncomingRequest, handle: Callable[[Request[object]], Response | None]
+    ) -> list[bytes] | None:
         request = incoming.request
         if request is None:
             return self._refuse(incoming)
         try:
-            response = self._application(request)
+            response = handle(request)
         except Exception:  # noqa: BLE001 - see above
             response = self._failure(incoming)
-        return self._pack(incoming, request, response)
-
-    def _pack(self, incoming: IncomingRequest, request: Request[object], response: Response) -> list[bytes]:
+        if response is None:
+            return None
         _take_space(response)
         self._monitor.count(request, response)
         return incoming.encode(response)

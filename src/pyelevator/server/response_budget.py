@@ -4,7 +4,7 @@ Sans-I/O: it has no socket and no clock.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.application.response_space import OutOfSpace, ResponseSpace
 from pyelevator.commands import Command

@@ -6,7 +6,7 @@ sans-I/O: it has no socket, thread or clock, and calls nothing back. Its caller 
 """
 
 from math import inf
-from typing import Any, Final
+from typing import Final
 
 from attrs import define, field
 
@@ -54,16 +54,12 @@ class Job(Message):
 
     def __attrs_post_init__(self) -> None:
         Message.__attrs_post_init__(self)
-        self.kind = None if self.incoming is None else _kind_of(self.incoming)
+        self.kind = None if self.incoming is None else self.incoming.kind
         self.has_id = self.incoming is not None and carries_id(self.incoming)
 
     def decoded(self, incoming: IncomingRequest) -> None:
         """Take the request that a worker has decoded."""
-        self.incoming, self.kind = incoming, _kind_of(incoming)
-
-
-def _kind_of(incoming: IncomingRequest) -> type[Command[object]] | None:
-    return None if incoming.request is None else type(incoming.request.command)
+        self.incoming, self.kind = incoming, incoming.kind
 
 
 def carries_id(incoming: IncomingRequest) -> bool:

@@ -57,7 +57,7 @@ class Workers:
         count: int,
         *,
         wakeup: Callable[[], object],
-        must_wait: Callable[[IncomingRequest], bool],
+        must_wait: Callable[[IncomingRequest | None], bool],
     ) -> None:
         self._must_wait = must_wait
         self._application, self._responder, self._observer, self._wakeup = application, responder, observer, wakeup
@@ -74,7 +74,8 @@ class Workers:
         if job.is_probe:
             self._probing.submit(self._probe, identity, job)
         elif spec is None:
-            (self._monitoring if _is_monitoring(job) else self._pool).submit(self._work, identity, job)
+            is_monitoring = job.kind is not None and issubclass(job.kind, _MONITORING)
+            (self._monitoring if is_monitoring else self._pool).submit(self._work, identity, job)
         else:
             self._queues.put(spec, identity, job)
 
@@ -83,11 +84,7 @@ class Workers:
         return self._pool.submit(task)
 
     def shutdown(self, wait: bool) -> None:
-        """End the threads.
-
-        Args:
-            wait: return when they have ended.
-        """
+        """End the threads; with ``wait``, return when they have ended."""
         for pool in (self._pool, self._monitoring, self._probing):
             pool.shutdown(wait=wait, cancel_futures=True)
 
@@ -115,20 +112,18 @@ class Workers:
 
     def _work(self, identity: bytes, job: Job) -> None:
         """Execute a job in a worker, without touching a socket."""
-        incoming = job.incoming or self._responder.decode(job.frames, job.peer, identity)
-        if job.incoming is None and self._must_wait(incoming):
-            job.decoded(incoming)
+        is_new, spec = job.incoming is None, None
+        if job.incoming is None:
+            job.decoded(self._responder.decode(job.frames, job.peer, identity))
+            spec = self._queue_for(job.incoming)
+        if is_new and self._must_wait(job.incoming):
             self.completed.put((identity, job, None))
-            self._wakeup()
-            return
-        spec = None if job.incoming is not None else self._queue_for(incoming)
-        if spec is None:
-            job.decoded(incoming)
-            self._respond_to([(identity, job)], lambda messages: [self._responder.respond(messages[0])])
-            self._wakeup()
-        else:
-            job.decoded(incoming)
+        elif spec is not None:
             self._queues.put(spec, identity, job)
+            return
+        else:
+            self._respond_to([(identity, job)], lambda messages: [self._responder.respond(messages[0])])
+        self._wakeup()
 
     def _work_together(self, jobs: Sequence[QueuedJob]) -> None:
         """Execute the jobs of a queue in a worker; those that have waited too long are refused."""
@@ -165,11 +160,6 @@ class Workers:
         observed = Observed(identity, incoming, job.request_bytes, frames)
         self._observer.observe(observed, monotonic() - job.received_at)
         self.completed.put((identity, job, frames))
-
-
-def _is_monitoring(job: Job) -> bool:
-    request = None if job.incoming is None else job.incoming.request
-    return request is not None and isinstance(request.command, _MONITORING)
 
 
 def _drop_request(job: Job, incoming: IncomingRequest) -> None:
