@@ -6,32 +6,34 @@ classes themselves know nothing of it but the decorator :func:`accept_old_calls`
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any, Final, TypeAlias, TypeVar
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from pyelevator.commands import Command
+    from pyelevator.flows import Flow
 
 C = TypeVar("C", bound=type)
 
-_STATUSES: Final = {"SUCCESS_STATUS": 1, "FAILURE_STATUS": -1, "WARNING_STATUS": -2}
-_CODES: Final = {
-    "TYPE_ERROR": 0,
-    "KEY_ERROR": 1,
-    "VALUE_ERROR": 2,
-    "INDEX_ERROR": 3,
-    "RUNTIME_ERROR": 4,
-    "OS_ERROR": 5,
-    "DATABASE_ERROR": 6,
-    "SIGNAL_ERROR": 7,
+_CODES: Final = ("TYPE", "KEY", "VALUE", "INDEX", "RUNTIME", "OS", "DATABASE", "SIGNAL")
+_CONSTANTS: Final[Mapping[str, int]] = {
+    **{
+        "SUCCESS_STATUS": 1,
+        "FAILURE_STATUS": -1,
+        "WARNING_STATUS": -2,
+        "SIGNAL_BATCH_PUT": 1,
+        "SIGNAL_BATCH_DELETE": 0,
+    },
+    **{f"{name}_ERROR": code for code, name in enumerate(_CODES)},
 }
-_CONSTANTS: Final[Mapping[str, Any]] = {**_STATUSES, **_CODES, "SIGNAL_BATCH_PUT": 1, "SIGNAL_BATCH_DELETE": 0}
-
 
 _ERRORS: Final = "pyelevator.errors"
 
-OLD_MODULES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+OLD_MODULES: Final[Mapping[str, tuple[str, Mapping[str, str | int]]]] = {
     "pyelevator.error": (
         _ERRORS,
         {
@@ -98,7 +100,7 @@ def install() -> None:
         sys.meta_path.append(OldModuleFinder())
 
 
-def _resolve(value: Any) -> Any:
+def _resolve(value: str | int) -> object:
     if not isinstance(value, str):
         return value
     module, _, name = value.partition(":")
@@ -122,38 +124,20 @@ _BETWEEN: Final = ("pyelevator", "importlib", "_frozen_importlib", "functools")
 # Calls
 
 
-class OldCall:
-    """How 0.5c called a method; a plain class, as above.
-
-    Attributes:
-        positional: Arguments that the method takes by position; 0.5c took more, and ignored them.
-        renamed: Old keyword -> the one of today.
-        defaults: Argument -> what stood for it where it was left out, or None.
-    """
-
-    def __init__(
-        self, positional: int, renamed: Mapping[str, str] | None = None, defaults: Mapping[str, Any] | None = None
-    ) -> None:
-        self.positional, self.renamed, self.defaults = positional, renamed or {}, defaults or {}
-
-
-OLD_CALLS: Final[Mapping[str, OldCall]] = {
-    "connect": OldCall(1),
-    "disconnect": OldCall(0),
-    "mount": OldCall(1),
-    "unmount": OldCall(1),
-    "listdb": OldCall(0),
-    "createdb": OldCall(2, {"key": "db_name", "db_options": "options"}),
-    "dropdb": OldCall(1, {"key": "db_name"}),
-    "repairdb": OldCall(0),
-    "Put": OldCall(2),
-    "Delete": OldCall(1),
-    "Range": OldCall(2),
-    "Slice": OldCall(2, defaults={"key_from": None, "offset": 0}),
-    "RangeIter": OldCall(2),
-    "Write": OldCall(0),
+OLD_CALLS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("disconnect", "listdb", "repairdb", "Write"), 0),
+    **dict.fromkeys(("connect", "mount", "unmount", "dropdb", "Delete"), 1),
+    **dict.fromkeys(("createdb", "Put", "Range", "Slice", "RangeIter"), 2),
 }
-"""Method -> how it was called."""
+"""Method -> how many arguments it takes by position; 0.5c took more, and ignored them."""
+
+_RENAMED: Final = {"createdb": {"key": "db_name", "db_options": "options"}, "dropdb": {"key": "db_name"}}
+"""Method -> old keyword -> the one of today."""
+
+_DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {"Slice": {"key_from": None, "offset": 0}}
+"""Method -> argument -> what stood for it where it was left out, or None."""
+
+_Method: TypeAlias = Callable[..., object]
 
 
 def accept_old_calls(cls: C) -> C:
@@ -166,39 +150,41 @@ def accept_old_calls(cls: C) -> C:
     return cls
 
 
-def _accepting(method: Any, old: OldCall) -> Callable[..., Any]:
-    ignored = () if "compression" in method.__code__.co_varnames else ("compression",)
+def _accepting(method: FunctionType, positional: int) -> _Method:
+    name, code = method.__name__, method.__code__
+    ignored = () if "compression" in code.co_varnames else ("compression",)
+    renamed, defaults = _RENAMED.get(name, {}), _DEFAULTS.get(name)
 
-    def in_full(self: Any, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
-        if len(args) > old.positional:
-            _warn(f"{method.__name__} takes {old.positional} arguments by position; the others have no effect")
-            args = args[: old.positional]
-        if options:
-            for name in options.keys() & old.renamed.keys():
-                _warn(f"{method.__name__}({name}=...) is py-elevator's; say {old.renamed[name]}=")
-            options = {old.renamed.get(name, name): given for name, given in options.items() if name not in ignored}
-        if old.defaults:
-            options, args = _completed(old.defaults, args, options), ()
+    def in_full(self: object, args: Sequence[object], options: Mapping[str, object]) -> object:
+        if len(args) > positional:
+            _warn(f"{name} takes {positional} arguments by position; the others have no effect")
+            args = args[:positional]
+        for old in options.keys() & renamed.keys():
+            _warn(f"{name}({old}=...) is py-elevator's; say {renamed[old]}=")
+        options = {renamed.get(each, each): given for each, given in options.items() if each not in ignored}
+        if defaults is not None:
+            options, args = _completed(defaults, args, options), ()
         return method(self, *args, **options)
 
-    own = method.__code__.co_varnames[: method.__code__.co_argcount + method.__code__.co_kwonlyargcount]
-    return wraps(method)(_QUICK.get(old.positional, _given_any)(method, in_full, frozenset(own[1 + old.positional :])))
+    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    quick = _QUICK.get(positional, _given_any)
+    return wraps(method)(quick(method, in_full, frozenset(own[1 + positional :])))
 
 
-_Full: TypeAlias = Callable[[Any, Sequence[Any], Mapping[str, Any]], Any]
+_Full: TypeAlias = Callable[[object, Sequence[object], Mapping[str, object]], object]
 
-_NOT_GIVEN: Final[Any] = object()
+_NOT_GIVEN: Final = object()
 
 
-def _given_any(_: Any, in_full: _Full, __: frozenset[str]) -> Callable[..., Any]:
-    def call(self: Any, /, *args: Any, **options: Any) -> Any:
+def _given_any(_: _Method, in_full: _Full, __: frozenset[str]) -> _Method:
+    def call(self: object, /, *args: object, **options: object) -> object:
         return in_full(self, args, options)
 
     return call
 
 
-def _given_one(method: Any, in_full: _Full, own: frozenset[str]) -> Callable[..., Any]:
-    def call(self: Any, first: Any = _NOT_GIVEN, /, *more: Any, **options: Any) -> Any:
+def _given_one(method: _Method, in_full: _Full, own: frozenset[str]) -> _Method:
+    def call(self: object, first: object = _NOT_GIVEN, /, *more: object, **options: object) -> object:
         if first is not _NOT_GIVEN and first is not None and not more:
             if not options:
                 return method(self, first)
@@ -209,8 +195,10 @@ def _given_one(method: Any, in_full: _Full, own: frozenset[str]) -> Callable[...
     return call
 
 
-def _given_two(method: Any, in_full: _Full, own: frozenset[str]) -> Callable[..., Any]:
-    def call(self: Any, first: Any = _NOT_GIVEN, second: Any = _NOT_GIVEN, /, *more: Any, **options: Any) -> Any:
+def _given_two(method: _Method, in_full: _Full, own: frozenset[str]) -> _Method:
+    def call(
+        self: object, first: object = _NOT_GIVEN, second: object = _NOT_GIVEN, /, *more: object, **options: object
+    ) -> object:
         if second is not _NOT_GIVEN and second is not None and first is not None and not more:
             if not options:
                 return method(self, first, second)
@@ -222,12 +210,14 @@ def _given_two(method: Any, in_full: _Full, own: frozenset[str]) -> Callable[...
     return call
 
 
-_QUICK: Final[Mapping[int, Callable[[Any, _Full, frozenset[str]], Callable[..., Any]]]] = {1: _given_one, 2: _given_two}
+_QUICK: Final[Mapping[int, Callable[[_Method, _Full, frozenset[str]], _Method]]] = {1: _given_one, 2: _given_two}
 """Arguments that a method takes by position -> what calls it at once if they are given so, and the others by keyword,
 which is as programs of today call what is called most. To pass ``*args, **options`` on takes twice as long."""
 
 
-def _completed(defaults: Mapping[str, Any], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def _completed(
+    defaults: Mapping[str, object], args: Sequence[object], options: Mapping[str, object]
+) -> dict[str, object]:
     given = {**dict(zip(defaults, args, strict=False)), **options}
     return given | {name: value for name, value in defaults.items() if given.get(name) is None}
 
@@ -266,30 +256,26 @@ def _send(
     client: Any,
     db_uid: str | None,
     command: str,
-    arguments: Any,
-    *_ignored: Any,
+    arguments: Iterable[object],
+    *_ignored: object,
     timeout: float | None = None,
     compression: bool = False,
-) -> Any:
+) -> object:
     """Send a command by its verb, with the arguments as they travel, as the methods of 0.5c did.
 
     Returns:
         The ``datas`` of the answer: a single value in a list, if it is true; None where the command has no result.
     """
+    from pyelevator.commands import COMMANDS, Unknown
+
     _warn("send() is py-elevator's; call the method of the command")
-    payload = client._execute(_exchange(db_uid, _command(command, arguments), compression), timeout)
-    decoded = _decoded(payload, client._decoder.value)
+    args = list(arguments)  # {} stood for no arguments
+    sent = COMMANDS[command](*args) if command in COMMANDS else Unknown(command, args)
+    decoded = _decoded(client._execute(_exchange(db_uid, sent, compression), timeout), client._decoder.value)
     return [decoded] if decoded and not isinstance(decoded, list) else decoded
 
 
-def _command(verb: str, arguments: Any) -> Any:
-    from pyelevator.commands import COMMANDS, Unknown
-
-    args = list(arguments)  # {} stood for no arguments
-    return COMMANDS[verb](*args) if verb in COMMANDS else Unknown(verb, args)
-
-
-def _exchange(db_uid: str | None, command: Any, compression: bool) -> Any:
+def _exchange(db_uid: str | None, command: "Command", compression: bool) -> "Flow[object]":
     from pyelevator.flows import send
     from pyelevator.messages import Request
 
@@ -299,13 +285,13 @@ def _exchange(db_uid: str | None, command: Any, compression: bool) -> Any:
     return response.payload
 
 
-def _decoded(payload: Any, text: Callable[[bytes], Any]) -> Any:
+def _decoded(payload: object, text: Callable[[bytes], object]) -> object:
     if isinstance(payload, bytes):
         return text(payload)
     return [_decoded(item, text) for item in payload] if isinstance(payload, (list, tuple)) else payload
 
 
-OLD_ATTRIBUTES: Final[Mapping[str, Any]] = {
+OLD_ATTRIBUTES: Final[Mapping[str, object]] = {
     "host": property(_url, doc="The server's URL, as ``tcp://127.0.0.1:4141``."),
     "transport": property(lambda client: _url(client).partition("://")[0], doc="The scheme of the server's URL."),
     "endpoint": property(lambda client: _url(client).partition("://")[2], doc="The server's URL without its scheme."),

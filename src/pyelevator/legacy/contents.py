@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def enum(*names: str, **values: Any) -> type:
+def enum(*names: str, **values: object) -> type:
     """Make a class whose attributes are the names, numbered from 0.
 
     >>> enum("ONLINE", "OFFLINE").OFFLINE
@@ -24,7 +24,7 @@ def sec_to_ms(seconds: float) -> float:
 
 
 def encode_request(
-    *, command: str, args: Any, db_uid: str | None = None, meta: Mapping[str, Any] | None = None
+    *, command: str, args: object, db_uid: str | None = None, meta: Mapping[str, object] | None = None
 ) -> bytes:
     """Encode a request, as ``pyelevator.message.Request(...)`` did.
 
