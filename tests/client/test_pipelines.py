@@ -1,6 +1,7 @@
 """What a pipeline puts on the wire, with servers that know pipelines and with others; and awaited calls in them."""
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
@@ -407,3 +408,20 @@ def test_an_empty_value_is_told_from_a_missing_one_by_another_request(messages):
 
     assert run(main, dialect=Blank()) == ""
     assert messages[-2:] == ["GET", "EXISTS"]
+
+
+@pytest.mark.parametrize("own", [{"timeout": 1.0}, {"compression": True}], ids=str)
+def test_a_command_of_a_pipeline_has_no_options_of_its_own(own):
+    with Elevator(transport="fake") as E, pytest.raises(UsageError, match="have no timeout= or compression= of their"):
+        E.pipeline().Get("k", **own)
+
+
+@pytest.mark.parametrize(
+    "pipeline", [Elevator(transport="fake").pipeline(), AsyncElevator(transport="fake").pipeline()]
+)
+def test_the_methods_of_pipelines_are_those_of_clients_without_their_options(pipeline):
+    assert [*inspect.signature(pipeline.Get).parameters] == ["key", "default"]
+    assert [*inspect.signature(pipeline.Range).parameters][-2:] == ["prefix", "reverse"]
+    assert "meth:`Elevator.Put <pyelevator.Elevator.Put>`" in pipeline.Put.__doc__
+    for name in ("RangeIter", "createdb", "repairdb"):
+        assert not hasattr(pipeline, name)

@@ -1,19 +1,18 @@
 """BaseClient: what the sync and the async clients share."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, TypeVar, Unpack
 
 from attrs import evolve
 
 from pyelevator import arguments, transports
 from pyelevator._options import signature_from
 from pyelevator.arguments.data import Data, to_bytes
-from pyelevator.client.declaration import Outcome
+from pyelevator.client.declaration import SharedMethods
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
 from pyelevator.client.handles import DatabaseHandle
-from pyelevator.client.operations import DEFAULT_DATABASE, ExpectedError
+from pyelevator.client.operations import DEFAULT_DATABASE
 from pyelevator.client.options import (
     DEFAULT_ENDPOINT,
     UNSET,
@@ -24,9 +23,7 @@ from pyelevator.client.options import (
     complete_options,
     make_transport,
 )
-from pyelevator.client.paging import ScanCommand
 from pyelevator.codec import Codec, codec_for
-from pyelevator.commands import Command
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import UsageError
 from pyelevator.flows import Flow, Forward, compose, intercept, send
@@ -40,7 +37,7 @@ R = TypeVar("R")
 DEFAULT_TIMEOUT: Final = 5.0
 
 
-class BaseClient(Generic[T]):
+class BaseClient(SharedMethods[T]):
     """A connection to one database of one server; what the sync and the async clients have in common.
 
     Args:
@@ -102,35 +99,6 @@ class BaseClient(Generic[T]):
         self._creates = given["create"]
         self._open_session(codec, given["max_connections"], given["auto_connect"])
 
-    if TYPE_CHECKING:
-
-        @overload
-        def _call(self, command: Command[R], timeout: float | None, compression: bool = ...) -> Outcome[R]: ...
-        @overload
-        def _call(
-            self,
-            command: Command,
-            timeout: float | None,
-            compression: bool = ...,
-            decode: Callable[[Any], R] = ...,
-            expected: "ExpectedError[R] | None" = ...,
-        ) -> Outcome[R]: ...
-        def _call(
-            self, command: Any, timeout: Any, compression: Any = False, decode: Any = None, expected: Any = None
-        ) -> Any:
-            """Execute a command.
-
-            Args:
-                command: what to do.
-                timeout: seconds; the client's if None.
-                compression: ask for a compressed answer.
-                decode: makes the caller's result of the command's; None where it is that.
-                expected: an error that is none for the caller, and the result in its place.
-            """
-
-        def _execute(self, flow: Flow[R], timeout: float | None) -> Outcome[R]:
-            """Execute a flow, for what takes several messages."""
-
     @abstractmethod
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
         """End the construction: make the session, and connect or remember to."""
@@ -178,10 +146,6 @@ class BaseClient(Generic[T]):
         outer = b"" if self._key_prefix is None else self._key_prefix.prefix
         self._key_prefix = Prefix(outer + to_bytes(prefix, "prefix"))
         self._forward = self._compose(send)
-
-    def _rows_decoder(self, command: ScanCommand) -> Callable[[list[Any]], list[Any]]:
-        """Return what decodes the rows that a scan fetches."""
-        return self._decoder.pairs if command.include_key and command.include_value else self._decoder.values
 
     def _copy_settings(self, client: "BaseClient[T]", timeout: float | None) -> None:
         """Become a client of the same database."""

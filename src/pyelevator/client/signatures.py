@@ -3,6 +3,7 @@
 from typing import Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from pyelevator.arguments.data import Data
+from pyelevator.client.pipelines.results import PipelineResult
 
 D = TypeVar("D")
 Key = TypeVar("Key")
@@ -19,23 +20,13 @@ Yes: TypeAlias = Literal[True]
 No: TypeAlias = Literal[False]
 
 
-class PipelinedSliceOptions(TypedDict, Generic[Key, Value], total=False):
-    """The further options of ``Slice`` in a pipeline."""
+class RangeOptions(TypedDict, Generic[Key, Value], total=False):
+    """The further options of ``Range`` and ``Slice``."""
 
     include_key: Key
     include_value: Value
     reverse: bool
-
-
-class PipelinedRangeOptions(PipelinedSliceOptions[Key, Value], Generic[Key, Value], total=False):
-    """The further options of ``Range`` in a pipeline."""
-
     prefix: Data | None
-
-
-class RangeOptions(PipelinedRangeOptions[Key, Value], Generic[Key, Value], total=False):
-    """The further options of ``Range`` and ``Slice``."""
-
     compression: bool
     timeout: float | None
 
@@ -66,6 +57,15 @@ class AsyncGetCall(Protocol[Value_co]):
     async def __call__(
         self, key: Data, default: D, *, compression: bool = ..., timeout: float | None = ...
     ) -> Value_co | D: ...
+
+
+class PipelinedGetCall(Protocol[Value_co]):
+    """``Get`` in a pipeline."""
+
+    @overload
+    def __call__(self, key: Data) -> PipelineResult[Value_co]: ...
+    @overload
+    def __call__(self, key: Data, default: D) -> PipelineResult[Value_co | D]: ...
 
 
 class RangeCall(Protocol[Rows_co, Parts_co]):
@@ -122,46 +122,4 @@ class RangeIterCall(Protocol[Rows_co, Parts_co]):
     @overload
     def __call__(
         self, key_from: _Start = ..., key_to: _Limit = ..., **options: Unpack[RangeIterOptions[bool, bool]]
-    ) -> Rows_co | Parts_co: ...
-
-
-class PipelinedRangeCall(Protocol[Rows_co, Parts_co]):
-    """``Range`` in a pipeline."""
-
-    @overload
-    def __call__(
-        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[PipelinedRangeOptions[Yes, Yes]]
-    ) -> Rows_co: ...
-    @overload
-    def __call__(
-        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[PipelinedRangeOptions[Yes, No]]
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[PipelinedRangeOptions[No, Yes]]
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self, start: _Start = ..., limit: _Limit = ..., **options: Unpack[PipelinedRangeOptions[bool, bool]]
-    ) -> Rows_co | Parts_co: ...
-
-
-class PipelinedSliceCall(Protocol[Rows_co, Parts_co]):
-    """``Slice`` in a pipeline."""
-
-    @overload
-    def __call__(
-        self, key_from: _Start, offset: int, **options: Unpack[PipelinedSliceOptions[Yes, Yes]]
-    ) -> Rows_co: ...
-    @overload
-    def __call__(
-        self, key_from: _Start, offset: int, **options: Unpack[PipelinedSliceOptions[Yes, No]]
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self, key_from: _Start, offset: int, **options: Unpack[PipelinedSliceOptions[No, Yes]]
-    ) -> Parts_co: ...
-    @overload
-    def __call__(
-        self, key_from: _Start, offset: int, **options: Unpack[PipelinedSliceOptions[bool, bool]]
     ) -> Rows_co | Parts_co: ...

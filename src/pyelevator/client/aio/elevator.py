@@ -16,7 +16,7 @@ from pyelevator.client.handles import SnapshotHandle, find_database, take_open
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
-from pyelevator.client.methods.ranges import RangeMethods
+from pyelevator.client.methods.ranges import IterationMethods
 from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
 from pyelevator.client.paging import IncompleteRange, RangePager, ScanPager
 from pyelevator.client.sync.elevator import Elevator, Snapshot
@@ -27,7 +27,7 @@ from pyelevator.forks import FORKS
 
 
 @copy_docstrings(Elevator)
-class AsyncElevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMethods[T], AsyncClient[T]):
+class AsyncElevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], MaintenanceMethods[T], AsyncClient[T]):
     """A client of one database for an event loop: :class:`~pyelevator.Elevator` with methods to await.
 
     >>> import asyncio

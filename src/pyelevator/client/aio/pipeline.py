@@ -26,10 +26,10 @@ class AsyncPipeline(PipelineBuilder[T]):
     """
 
     async def execute(self, *, timeout: float | None = None) -> list[Any]:
-        await self._execute(self._timeout if timeout is None else timeout)
+        await self._send_queued(self._timeout if timeout is None else timeout)
         return self.results
 
-    async def _execute(self, timeout: float | None) -> None:
+    async def _send_queued(self, timeout: float | None) -> None:
         with self._take() as results:
             flow = execute_pipeline(self._client._handle, [result.command for result in results])
             self._resolve(results, await self._client._execute(flow, timeout))
@@ -39,5 +39,5 @@ class AsyncPipeline(PipelineBuilder[T]):
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            await self._execute(self._timeout)
+            await self._send_queued(self._timeout)
         self.Clear()

@@ -1,17 +1,19 @@
-"""The databases of a server: to list, create, drop, open and close them."""
+"""A server and its databases: to ask whether it lives, and to list, create, drop, open, close and repair them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyelevator import commands
 from pyelevator.arguments.data import to_text
 from pyelevator.client import operations
-from pyelevator.client.declaration import Outcome, shared_method
+from pyelevator.client.declaration import Outcome, SharedMethods, shared_method
 from pyelevator.client.decoding import T
-from pyelevator.client.facade import BaseClient
+
+if TYPE_CHECKING:
+    from pyelevator.commands import RepairReport
 
 
-class DatabaseMethods(BaseClient[T]):
+class DatabaseMethods(SharedMethods[T]):
     """The methods that are about the databases of the server."""
 
     @shared_method
@@ -104,3 +106,36 @@ class DatabaseMethods(BaseClient[T]):
             DatabaseError: there is no such database.
         """
         return self._call(commands.DbUmount(to_text(db_name, "db_name")), timeout)
+
+    @shared_method
+    def repairdb(self, *, force: bool = False, timeout: float | None = None) -> Outcome["RepairReport | None"]:
+        """Repair the connected database: bring back what can be read of its files, in its newest version.
+
+        It is closed meanwhile. What could not be read is set aside in its directory, in ``lost``. If the repair fails,
+        everything is as it was.
+
+        Args:
+            force: go on even where most of the data could not be read and would be set aside, or where the server
+                cannot tell that the files are a LevelDB at all.
+            timeout: seconds; a repair reads and writes everything, so give it time.
+
+        Returns:
+            What was kept and what was set aside; None from a server that does not say it.
+
+        Raises:
+            DatabaseError: these are another program's files, or it takes ``force``; nothing was changed.
+            UsageError: an old server, which knows no ``force``; nothing was sent.
+        """
+        return self._execute(operations.repair(self._handle, force), timeout)
+
+    @shared_method
+    def ping(self, *, timeout: float | None = None) -> Outcome[str]:
+        """Ask the server for a sign of life.
+
+        Args:
+            timeout: seconds; the client's if None.
+
+        Returns:
+            ``"PONG"``.
+        """
+        return self._call(commands.Ping(), timeout, decode=lambda payload: payload.decode("ascii", "replace"))

@@ -4,18 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyelevator import commands
-from pyelevator.client import operations
-from pyelevator.client.declaration import Outcome, shared_get, shared_method
+from pyelevator.client.declaration import Outcome, SharedMethods, shared_get, shared_method
 from pyelevator.client.decoding import T
-from pyelevator.client.facade import BaseClient
-from pyelevator.client.operations import NOT_WRITTEN, is_written
+from pyelevator.client.operations import NOT_WRITTEN, is_written, mget
 from pyelevator.client.options import UNSET
 from pyelevator.commands import MISSING, Data, Delete, Exists, Expected, Get, GetAndDelete, Increment, MGet, Put
 from pyelevator.errors import KeyNotFound
 
 
-class KeyMethods(BaseClient[T]):
+class KeyMethods(SharedMethods[T]):
     """The methods that read and write single keys."""
+
+    def _get_many(self, command: MGet, timeout: float | None) -> Outcome[list[T | None]]:
+        return self._execute(mget(self._handle, command), timeout)  # type: ignore[arg-type]  # there are no values
 
     @shared_get
     def Get(
@@ -199,5 +200,5 @@ class KeyMethods(BaseClient[T]):
         """
         command = MGet(keys, fill_cache)
         if not command.keys:
-            return self._execute(operations.mget(self._handle, command), timeout)  # type: ignore[arg-type]  # no values
+            return self._get_many(command, timeout)
         return self._call(command, timeout, compression, self._decoder.values)

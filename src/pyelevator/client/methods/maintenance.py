@@ -1,57 +1,21 @@
-"""Methods for operators of a server: whether it lives and what it does, and to repair, copy and compact databases."""
+"""Methods for operators of a server: what it does, and to copy and compact databases."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyelevator import commands
 from pyelevator.arguments.data import KeyRange, to_text
-from pyelevator.client import operations
-from pyelevator.client.declaration import Outcome, shared_method
+from pyelevator.client.declaration import Outcome, SharedMethods, shared_method
 from pyelevator.client.decoding import T
-from pyelevator.client.facade import BaseClient
 from pyelevator.commands import Data
 
 if TYPE_CHECKING:
-    from pyelevator.commands import RepairReport
     from pyelevator.monitoring import ServerStats, SlowRequest
     from pyelevator.reports import BackupReport, TaskProgress
 
 
-class MaintenanceMethods(BaseClient[T]):
+class MaintenanceMethods(SharedMethods[T]):
     """The methods with which a server and its databases are looked after."""
-
-    @shared_method
-    def repairdb(self, *, force: bool = False, timeout: float | None = None) -> Outcome["RepairReport | None"]:
-        """Repair the connected database: bring back what can be read of its files, in its newest version.
-
-        It is closed meanwhile. What could not be read is set aside in its directory, in ``lost``. If the repair fails,
-        everything is as it was.
-
-        Args:
-            force: go on even where most of the data could not be read and would be set aside, or where the server
-                cannot tell that the files are a LevelDB at all.
-            timeout: seconds; a repair reads and writes everything, so give it time.
-
-        Returns:
-            What was kept and what was set aside; None from a server that does not say it.
-
-        Raises:
-            DatabaseError: these are another program's files, or it takes ``force``; nothing was changed.
-            UsageError: an old server, which knows no ``force``; nothing was sent.
-        """
-        return self._execute(operations.repair(self._handle, force), timeout)
-
-    @shared_method
-    def ping(self, *, timeout: float | None = None) -> Outcome[str]:
-        """Ask the server for a sign of life.
-
-        Args:
-            timeout: seconds; the client's if None.
-
-        Returns:
-            ``"PONG"``.
-        """
-        return self._call(commands.Ping(), timeout, decode=lambda payload: payload.decode("ascii", "replace"))
 
     @shared_method
     def stats(self, *, timeout: float | None = None) -> Outcome["ServerStats"]:

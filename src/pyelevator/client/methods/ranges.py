@@ -5,9 +5,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pyelevator.arguments import integer
 from pyelevator.client import operations
-from pyelevator.client.declaration import Outcome, Shared, mark, shared_method, shared_range, shared_slice
+from pyelevator.client.declaration import (
+    Outcome,
+    Shared,
+    SharedMethods,
+    mark,
+    shared_method,
+    shared_range,
+    shared_slice,
+)
 from pyelevator.client.decoding import T
-from pyelevator.client.facade import BaseClient
 from pyelevator.client.paging import ITER_NAMES, SLICE_NAMES, ScanCommand, ScanPager, build_scan, can_page
 from pyelevator.commands import Count, Data, DeleteRange, Range
 
@@ -21,23 +28,22 @@ R = TypeVar("R")
 
 def shared_iterator(
     method: "Callable[..., RangeIter[R]]",
-) -> (
-    "Shared[RangeIterCall[RangeIter[list[R]], RangeIter[R]], RangeIterCall[AsyncRangeIter[list[R]], AsyncRangeIter[R]]]"
-):
+) -> """Shared[
+    RangeIterCall[RangeIter[list[R]], RangeIter[R]],
+    RangeIterCall[AsyncRangeIter[list[R]], AsyncRangeIter[R]],
+    None,
+]""":
     """Declare ``RangeIter``, which is not awaited."""
     return mark(method, is_awaited=False)
 
 
-class RangeMethods(BaseClient[T]):
+class RangeMethods(SharedMethods[T]):
     """The methods that read, count and delete ranges of keys."""
 
     if TYPE_CHECKING:
 
         def _collect_range(self, command: Range, timeout: float | None, compression: bool) -> Outcome[list[T]]:
             """Return all pairs of a range that the server gives in pages."""
-
-        def _iterate(self, pager: ScanPager, compression: bool, timeout: float | None) -> "RangeIter[T]":
-            """Return the iterator over a range."""
 
         def _delete_chunks(self, command: DeleteRange, timeout: float | None) -> Outcome[int]:
             """Delete a range chunk by chunk, each within ``timeout``; return how many keys it had."""
@@ -194,6 +200,15 @@ class RangeMethods(BaseClient[T]):
         (1, [['visits', '7']])
         """
         return self._delete_chunks(DeleteRange(start, stop, prefix, sync), timeout)
+
+
+class IterationMethods(RangeMethods[T]):
+    """The same, and the one that goes through a range step by step."""
+
+    if TYPE_CHECKING:
+
+        def _iterate(self, pager: ScanPager, compression: bool, timeout: float | None) -> "RangeIter[T]":
+            """Return the iterator over a range."""
 
     @shared_iterator
     def RangeIter(

@@ -3,127 +3,39 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import Any, Self, TypeVar
 
 from pyelevator import commands
-from pyelevator.arguments import flag, integer
-from pyelevator.arguments.data import KeyRange, to_text
+from pyelevator.arguments import flag
 from pyelevator.client.batches import BatchBuilder
-from pyelevator.client.decoding import ResultDecoder, T, same
+from pyelevator.client.declaration import QueuedMethods
+from pyelevator.client.decoding import T, same
 from pyelevator.client.facade import BaseClient
-from pyelevator.client.operations import NOT_WRITTEN, ExpectedError, is_written
-from pyelevator.client.options import UNSET
-from pyelevator.client.paging import SLICE_NAMES, ScanCommand, ScanPager, build_scan
+from pyelevator.client.methods.keys import KeyMethods
+from pyelevator.client.methods.maintenance import MaintenanceMethods
+from pyelevator.client.methods.ranges import RangeMethods
+from pyelevator.client.operations import ExpectedError
+from pyelevator.client.paging import ScanCommand, ScanPager
 from pyelevator.client.pipelines.results import PipelineResult
-from pyelevator.commands import Command, Data, Expected, Get
+from pyelevator.commands import Command, DeleteRange, MGet
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import ElevatorError, KeyNotFound, UsageError
+from pyelevator.errors import ElevatorError, UsageError
 
-if TYPE_CHECKING:
-    from pyelevator.client.signatures import PipelinedRangeCall, PipelinedSliceCall
-    from pyelevator.monitoring import ServerStats, SlowRequest
-    from pyelevator.reports import BackupReport, TaskProgress
-
-R = TypeVar("R")
 U = TypeVar("U")
-D = TypeVar("D")
 
 
-class _PipelinedMethod(Generic[R]):
-    """A method as type checkers see it; at run time, there is only the function."""
-
-    def __get__(self, pipeline: Any, owner: Any = None) -> R: ...  # type: ignore[empty-body]
-
-
-def pipelined_range(
-    method: Callable[..., PipelineResult[list[R]]],
-) -> "_PipelinedMethod[PipelinedRangeCall[PipelineResult[list[list[R]]], PipelineResult[list[R]]]]":
-    """Declare ``Range``: what is left out of the rows says what the result is."""
-    return method  # type: ignore[return-value]
-
-
-def pipelined_slice(
-    method: Callable[..., PipelineResult[list[R]]],
-) -> "_PipelinedMethod[PipelinedSliceCall[PipelineResult[list[list[R]]], PipelineResult[list[R]]]]":
-    """Declare ``Slice``, as ``Range``."""
-    return method  # type: ignore[return-value]
-
-
-class PipelineBuilder(Generic[T]):
+class PipelineBuilder(KeyMethods[T], RangeMethods[T], MaintenanceMethods[T], QueuedMethods):
     """The commands of a pipeline before it is executed, and their results afterwards; for sync and async."""
+
+    _prefetches = False
 
     def __init__(self, client: BaseClient[T], raise_errors: bool, timeout: float | None) -> None:
         self._client: Any = client  # a sync or an async one
-        self._decoder: ResultDecoder[T] = client._decoder
+        self._decoder = client._decoder
         self._timeout = check_timeout(timeout)
         self._raise_errors = flag(raise_errors, "raise_errors")
         self._queue: list[PipelineResult[Any]] = []
         self._executed: Sequence[PipelineResult[Any]] = ()
-
-    @overload
-    def Get(self, key: Data) -> PipelineResult[T]: ...
-
-    @overload
-    def Get(self, key: Data, default: D) -> PipelineResult[T | D]: ...
-
-    def Get(self, key: Data, default: Any = UNSET) -> PipelineResult[Any]:
-        """Get the value of ``key``.
-
-        Returns:
-            A handle; where there is no such key, its result is the default, or without one raises KeyNotFound.
-        """
-        expected = None if default is UNSET else (KeyNotFound, default)
-        result = PipelineResult(Get.make(key), self._decoder.value, expected)
-        self._queue.append(result)  # as ``_add``, without a call: there may be many
-        return result
-
-    def Put(self, key: Data, value: Data, *, sync: bool = False) -> PipelineResult[None]:
-        """Set the value of ``key``; ``sync`` as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
-
-        Returns:
-            A handle; its result is None.
-        """
-        return self._add(commands.Put(key, value, sync), same)
-
-    def Delete(self, key: Data, *, sync: bool = False) -> PipelineResult[None]:
-        """Remove ``key``; a missing one is no error.
-
-        Returns:
-            A handle; its result is None.
-        """
-        return self._add(commands.Delete(key, sync), same)
-
-    def PutIfAbsent(self, key: Data, value: Data, *, sync: bool = False) -> PipelineResult[bool]:
-        """Set the value of ``key`` if there is none.
-
-        Returns:
-            A handle on a bool: whether it is written.
-        """
-        return self._add(commands.put_if(key, commands.MISSING, value, sync), is_written, NOT_WRITTEN)
-
-    def CompareAndSet(self, key: Data, expected: Expected, value: Data, *, sync: bool = False) -> PipelineResult[bool]:
-        """Set the value of ``key`` if it is as expected.
-
-        Returns:
-            A handle on a bool: whether it is written.
-        """
-        return self._add(commands.put_if(key, expected, value, sync), is_written, NOT_WRITTEN)
-
-    def Increment(self, key: Data, by: int = 1, initial: int = 0, *, sync: bool = False) -> PipelineResult[int]:
-        """Add to the number of ``key``.
-
-        Returns:
-            A handle on the sum.
-        """
-        return self._add(commands.Increment(key, by, initial, sync), same)
-
-    def GetAndDelete(self, key: Data, *, sync: bool = False) -> PipelineResult[T]:
-        """Remove ``key``, and get the value that it had.
-
-        Returns:
-            A handle; its result raises KeyNotFound where there was none.
-        """
-        return self._add(commands.GetAndDelete(key, sync), self._decoder.value)
 
     def WriteBatch(self) -> "PipelinedBatch":
         """Make a batch, with checks or without, whose Write queues it as one command of the pipeline.
@@ -131,149 +43,37 @@ class PipelineBuilder(Generic[T]):
         Returns:
             The batch; its ``Write`` returns a handle, whose result is None, or raises CheckFailed.
         """
-        return PipelinedBatch(lambda command: self._add(command, same))
+        return PipelinedBatch(self._add)
 
-    def Exists(self, key: Data) -> PipelineResult[bool]:
-        """Tell whether ``key`` is there.
-
-        Returns:
-            A handle on a bool.
-        """
-        return self._add(commands.Exists.make(key), same)
-
-    def Count(
-        self, start: Data | None = None, stop: Data | None = None, *, prefix: Data | None = None
-    ) -> PipelineResult[int]:
-        """Count keys, as :meth:`Elevator.Count <pyelevator.Elevator.Count>`.
-
-        Returns:
-            A handle on the number.
-        """
-        return self._add(commands.Count(start, stop, prefix), same)
-
-    def MGet(self, keys: Sequence[Data], fill_cache: bool = False) -> PipelineResult[list[T | None]]:
-        """Get the values of ``keys``.
-
-        Returns:
-            A handle on a list in the order of the keys, with None for a missing one.
-        """
-        return self._add(commands.MGet(keys, fill_cache), self._decoder.values)
-
-    @pipelined_range
-    def Range(
+    def _call(  # type: ignore[override]  # see Outcome
         self,
-        start: Data | None = None,
-        limit: Data | int | None = None,
-        *,
-        include_key: bool = True,
-        include_value: bool = True,
-        prefix: Data | None = None,
-        reverse: bool = False,
-    ) -> PipelineResult[list[T]]:
-        """Get the pairs from ``start`` on, as in :meth:`Elevator.Range <pyelevator.Elevator.Range>`.
+        command: Command,
+        timeout: float | None,
+        compression: bool = False,
+        decode: Callable[[Any], U] = same,
+        expected: ExpectedError[U] | None = None,
+    ) -> PipelineResult[U]:
+        if timeout is not None or compression is not False:
+            raise UsageError("a pipeline's commands have no timeout= or compression= of their own; see pipeline()")
+        result = PipelineResult(command, decode, expected)
+        self._queue.append(result)
+        return result
 
-        Returns:
-            A handle on a list.
+    def _add(self, command: Command, decode: Callable[[Any], U] = same) -> PipelineResult[U]:
+        return self._call(command, None, False, decode)
 
-        Raises:
-            UsageError: a count under a prefix, which takes more than one message.
-        """
-        return self._add_scan(build_scan(start, limit, include_key, include_value, prefix, reverse=reverse))
+    # Each of these takes several messages where it is not in a pipeline.
 
-    @pipelined_slice
-    def Slice(
-        self,
-        key_from: Data | None,
-        offset: int,
-        *,
-        include_key: bool = True,
-        include_value: bool = True,
-        reverse: bool = False,
-    ) -> PipelineResult[list[T]]:
-        """Get ``offset`` pairs from ``key_from`` on, as in :meth:`Elevator.Slice <pyelevator.Elevator.Slice>`.
+    def _get_many(self, command: MGet, timeout: float | None) -> Any:
+        return self._call(command, timeout, False, self._decoder.values)
 
-        Returns:
-            A handle on a list.
-        """
-        count = integer(offset, "offset")
-        return self._add_scan(
-            build_scan(key_from, count, include_key, include_value, None, reverse=reverse, names=SLICE_NAMES)
-        )
+    def _delete_chunks(self, command: DeleteRange, timeout: float | None) -> Any:
+        return self._call(command, timeout)
 
-    def _add_scan(self, command: ScanCommand) -> PipelineResult[Any]:
+    def _scan(self, command: ScanCommand, timeout: float | None, compression: bool) -> Any:
         if isinstance(command, ScanPager):
             raise UsageError("a count under a prefix takes several messages, and no place in a pipeline; use Slice")
-        pairs = command.include_key and command.include_value
-        return self._add(command, self._decoder.pairs if pairs else self._decoder.values)
-
-    # Each of these is sent in a request of its own, in its place: when what was queued before it is answered, and
-    # before what follows. So a long one does not hold up the commands of other clients, they see its progress, and each
-    # is authorized by itself.
-
-    def DeleteRange(
-        self,
-        start: Data | None = None,
-        stop: Data | None = None,
-        *,
-        prefix: Data | None = None,
-        sync: bool = False,
-    ) -> PipelineResult[int]:
-        """Delete a range chunk by chunk, as :meth:`Elevator.DeleteRange <pyelevator.Elevator.DeleteRange>`.
-
-        The time that the pipeline has is for all of the chunks. An error's ``deleted`` says how far it has come.
-
-        Returns:
-            A handle on the number of keys that were deleted.
-        """
-        return self._add(commands.DeleteRange(start, stop, prefix, sync), same)
-
-    def sizes(self, ranges: Sequence[KeyRange]) -> PipelineResult[list[int]]:
-        """Ask about how many bytes ranges take on disk, as :meth:`Elevator.sizes <pyelevator.Elevator.sizes>`.
-
-        Returns:
-            A handle on the bytes, in the order of the ranges.
-        """
-        return self._add(commands.Sizes(ranges), same)
-
-    def compact(self, start: Data | None = None, stop: Data | None = None) -> PipelineResult[None]:
-        """Reclaim the space of deleted pairs, as :meth:`Elevator.compact <pyelevator.Elevator.compact>`.
-
-        Returns:
-            A handle; its result is None.
-        """
-        return self._add(commands.Compact(start, stop), same)
-
-    def backup(self, db_name: str, directory: str) -> PipelineResult["BackupReport"]:
-        """Copy a database on the server, as :meth:`Elevator.backup <pyelevator.Elevator.backup>`.
-
-        Returns:
-            A handle on how large the copy is.
-        """
-        return self._add(commands.Backup(to_text(db_name, "db_name"), directory), same)
-
-    def progress(self) -> PipelineResult["list[TaskProgress]"]:
-        """Ask how far the server's long tasks have come, as :meth:`Elevator.progress <pyelevator.Elevator.progress>`.
-
-        Returns:
-            A handle on those that are under way.
-        """
-        return self._add(commands.Progress(), same)
-
-    def stats(self) -> PipelineResult["ServerStats"]:
-        """Ask the server what it says about itself, as :meth:`Elevator.stats <pyelevator.Elevator.stats>`.
-
-        Returns:
-            A handle on the figures.
-        """
-        return self._add(commands.Stats(), same)
-
-    def slowlog(self, limit: int | None = None) -> PipelineResult["list[SlowRequest]"]:
-        """Ask for the latest requests that took long, as :meth:`Elevator.slowlog <pyelevator.Elevator.slowlog>`.
-
-        Returns:
-            A handle on a list, the latest first.
-        """
-        return self._add(commands.SlowLog(limit), same)
+        return self._call(command, timeout, compression, self._rows_decoder(command))
 
     def Clear(self) -> None:
         """Discard what was not executed."""
@@ -290,13 +90,6 @@ class PipelineBuilder(Generic[T]):
         if queued:
             text = f"a pipeline with {queued} commands was dropped; call execute(), or Clear() to discard them"
             warn(text, ResourceWarning, stacklevel=2, source=self)
-
-    def _add(
-        self, command: Command, decode: Callable[[Any], U], expected: ExpectedError[U] | None = None
-    ) -> PipelineResult[U]:
-        result = PipelineResult(command, decode, expected)
-        self._queue.append(result)
-        return result
 
     @contextmanager
     def _take(self) -> Iterator[list[PipelineResult[Any]]]:

@@ -7,19 +7,21 @@ from pyelevator.client.operations import ExpectedError
 from pyelevator.commands import Command
 from pyelevator.errors import UsageError
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 _PENDING: Final = object()
 """Stands for an outcome that is not there yet."""
 
 
-class PipelineResult(Generic[R]):
+class PipelineResult(Generic[R_co]):
     """The handle on the outcome of one command of a pipeline, in the manner of a Future."""
 
     __slots__ = ("_decode", "_expected", "_outcome", "command")
 
-    def __init__(self, command: Command, decode: Callable[[Any], R], expected: ExpectedError[R] | None = None) -> None:
+    def __init__(
+        self, command: Command, decode: Callable[[Any], R_co], expected: ExpectedError[R_co] | None = None
+    ) -> None:
         self.command = command
         self._decode = decode
         self._expected = expected
@@ -29,7 +31,7 @@ class PipelineResult(Generic[R]):
         """Return whether the pipeline was executed."""
         return self._outcome is not _PENDING
 
-    def result(self) -> R:
+    def result(self) -> R_co:
         """Return the result of the command, or raise its exception.
 
         Raises:

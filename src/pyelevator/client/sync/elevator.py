@@ -11,7 +11,7 @@ from pyelevator.client.handles import SnapshotHandle, find_database, take_open
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
-from pyelevator.client.methods.ranges import RangeMethods
+from pyelevator.client.methods.ranges import IterationMethods
 from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
 from pyelevator.client.paging import IncompleteRange, RangePager, ScanPager
 from pyelevator.client.sync.client import SyncClient
@@ -38,7 +38,7 @@ def collect_range(client: SyncClient[Any], pager: RangePager, compression: bool,
 
 
 @accept_old_calls
-class Elevator(KeyMethods[T], RangeMethods[T], DatabaseMethods[T], MaintenanceMethods[T], SyncClient[T]):
+class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], MaintenanceMethods[T], SyncClient[T]):
     """A client of one database.
 
     Every method that talks to the server also raises :class:`~pyelevator.ConnectFailed` (nothing was sent),

@@ -19,7 +19,8 @@ class Pipeline(PipelineBuilder[T]):
 
     Commands that may take long, or are not about keys (``DeleteRange``, ``sizes``, ``compact``, ``backup``,
     ``progress``, ``stats``, ``slowlog``), are sent in requests of their own, each in its place: when those before it
-    are answered, and before those after it.
+    are answered, and before those after it. The time that the pipeline has is for all chunks of a ``DeleteRange``. A
+    count of pairs under a prefix takes several messages, and is a UsageError.
 
     >>> from pyelevator import Elevator
     >>> with Elevator(transport="fake") as E:
@@ -43,10 +44,10 @@ class Pipeline(PipelineBuilder[T]):
             ElevatorError: what the first command that failed raised (not with ``raise_errors=False``); its
                 ``other_errors`` are those of later commands. The other handles have their results nevertheless.
         """
-        self._execute(self._timeout if timeout is None else timeout)
+        self._send_queued(self._timeout if timeout is None else timeout)
         return self.results
 
-    def _execute(self, timeout: float | None) -> None:
+    def _send_queued(self, timeout: float | None) -> None:
         with self._take() as results:
             flow = execute_pipeline(self._client._handle, [result.command for result in results])
             self._resolve(results, self._client._execute(flow, timeout))
@@ -56,5 +57,5 @@ class Pipeline(PipelineBuilder[T]):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._execute(self._timeout)
+            self._send_queued(self._timeout)
         self.Clear()
