@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyelevator.client.handles import DatabaseHandle
     from pyelevator.client.operations import ExpectedError
     from pyelevator.client.paging import ScanCommand
-    from pyelevator.client.pipelines.results import PipelineResult
+    from pyelevator.client.results import PipelineResult
     from pyelevator.client.signatures import AsyncGetCall, GetCall, PipelinedGetCall, RangeCall, SliceCall
     from pyelevator.commands import Command
     from pyelevator.flows import Flow
@@ -130,7 +130,7 @@ _OF_CALLS: Final = frozenset({"timeout", "compression"})
 
 def _queued(method: FunctionType) -> _Method:
     """Return the same function, shown as the method of a pipeline."""
-    from pyelevator.client.pipelines.results import PipelineResult  # nothing is queued before there is a pipeline
+    from pyelevator.client.results import PipelineResult  # nothing is queued before there is a pipeline
 
     queued = FunctionType(method.__code__, method.__globals__, method.__name__, method.__defaults__, method.__closure__)
     queued.__kwdefaults__, queued.__qualname__ = method.__kwdefaults__, f"Pipeline.{method.__name__}"

@@ -3,7 +3,7 @@
 from typing import Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from pyelevator.arguments.data import Data
-from pyelevator.client.pipelines.results import PipelineResult
+from pyelevator.client.results import PipelineResult
 
 D = TypeVar("D")
 Key = TypeVar("Key")

@@ -16,7 +16,7 @@ from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
 from pyelevator.client.operations import ExpectedError
 from pyelevator.client.paging import ScanCommand, ScanPager
-from pyelevator.client.pipelines.results import PipelineResult
+from pyelevator.client.results import PipelineResult
 from pyelevator.commands import Command, DeleteRange, MGet
 from pyelevator.deadlines import check_timeout
 from pyelevator.errors import ElevatorError, UsageError
