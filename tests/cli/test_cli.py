@@ -51,7 +51,7 @@ def served(monkeypatch):
         settings.append(given)
         return 0
 
-    monkeypatch.setattr("pyelevator.cli.processes.serve.run_server", run)
+    monkeypatch.setattr("pyelevator.cli.processes.server.run_server", run)
     return settings
 
 

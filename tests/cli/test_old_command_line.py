@@ -63,7 +63,7 @@ def test_the_command_answers_an_old_line_with_the_new_one():
 @pytest.mark.parametrize("old", ["-c FILE -t tcp -b 127.0.0.1 -p 4242 -w 2 -v INFO", "-c FILE -v DEBUG"])
 def test_the_suggested_command_line_works(old, monkeypatch, tmp_path):
     served = []
-    monkeypatch.setattr("pyelevator.cli.processes.serve.run_server", lambda settings, *_: served.append(settings) or 0)
+    monkeypatch.setattr("pyelevator.cli.processes.server.run_server", lambda settings, *_: served.append(settings) or 0)
     (tmp_path / "e.conf").write_text(f"[global]\ndatabases_storage_path = {tmp_path / 'data'}\n")
     said = unwrap(suggest_command_line(shlex.split(old.replace("FILE", str(tmp_path / "e.conf")))))
     words = shlex.split(said.removeprefix(SAID))

@@ -11,7 +11,6 @@ from attrs import evolve, field, frozen
 from click.shell_completion import CompletionItem
 
 from pyelevator.cli.command import ParamType
-from pyelevator.cli.errors import as_usage_error
 from pyelevator.cli.lookup import list_databases
 from pyelevator.client import Elevator
 from pyelevator.client.options import URL_VARIABLE
@@ -20,7 +19,7 @@ from pyelevator.transports import Curve
 
 DEFAULT_URL: Final = "tcp://127.0.0.1:4141"
 
-_Callback: TypeAlias = Callable[..., Any]
+_Callback: TypeAlias = Callable[..., object]
 _KEY_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _POSITIVE: Final = click.FloatRange(min=0, min_open=True)
 
@@ -35,36 +34,19 @@ INHERITED: Final = "pyelevator.connection"
 
 @frozen
 class ConnectionOptions:
-    """Where a command connects to, and how.
-
-    Attributes:
-        url: of the server.
-        options: the arguments of :meth:`Elevator.from_url` that the command line says beside the URL.
-    """
+    """Where a command connects to, and the arguments of :meth:`Elevator.from_url` that it is given beside the URL."""
 
     url: str
     options: Mapping[str, Any] = field(factory=dict)
 
     def open(self, *, auto_connect: bool = True) -> Elevator[bytes]:
-        """Return a client.
-
-        Args:
-            auto_connect: connect to the database; commands about the server and its databases need none, and may
-                lack the permission to read it.
-
-        Raises:
-            click.UsageError: the URL or an option is not understood.
-            ElevatorError: no server, or no such database.
-        """
+        """Return a client; for commands about the server and its databases without ``auto_connect`` to one of them."""
         given = self.options if auto_connect else {**self.options, "auto_connect": False}
-        client: Elevator[bytes] = as_usage_error(lambda: Elevator.from_url(self.url, encoding=None, **given))
-        return client
+        return Elevator[bytes].from_url(self.url, encoding=None, **given)
 
 
 def connection_options(*, url_argument: bool = False, database: bool = True) -> Callable[[_Callback], _Callback]:
-    """Make a decorator that gives a command the options of a connection.
-
-    The command gets them as its argument ``connection``, a :class:`ConnectionOptions`.
+    """Make a decorator that gives a command a :class:`ConnectionOptions`, as its argument ``connection``.
 
     Args:
         url_argument: the URL can be an argument as well: ``elevator stats tcp://db.example``.
@@ -73,7 +55,7 @@ def connection_options(*, url_argument: bool = False, database: bool = True) -> 
     given = [*_OPTIONS, *([_DATABASE] if database else []), *([_URL_ARGUMENT] if url_argument else [])]
 
     def decorate(callback: _Callback) -> _Callback:
-        def call(**params: Any) -> Any:
+        def call(**params: object) -> Any:
             return callback(connection=_connection(params), **params)
 
         command = update_wrapper(call, callback)
@@ -161,4 +143,4 @@ def _with_keys(said: dict[str, Any]) -> dict[str, Any]:
     files: list[Path] = [said.pop(name) for name in ("curve_key", "server_key") if name in said]
     if len(files) == 1:
         raise click.UsageError("--curve-key and --server-key go together: the client's keys, and whose server it is")
-    return {**said, "curve": as_usage_error(lambda: Curve.from_files(*files))} if files else said
+    return {**said, "curve": Curve.from_files(*files)} if files else said

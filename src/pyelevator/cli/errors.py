@@ -4,7 +4,7 @@ import enum
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
@@ -84,10 +84,9 @@ class OneLineErrorGroup(click.Group):
         """Run the command and exit."""
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
-        except click.ClickException as error:
-            code = _report(usage_message(error), error.exit_code)
-        except (ElevatorError, OSError, click.Abort) as error:
-            code = _report(error_message(error), exit_code(error))
+        except (click.ClickException, ElevatorError, OSError, click.Abort) as error:
+            message, code = explain(error)
+            click.echo(f"elevator: {message}", err=True)
         raise SystemExit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -106,15 +105,7 @@ class OneLineErrorGroup(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            raise click.UsageError(suggest_command_line(words) or usage_message(error)) from error
-
-
-def as_usage_error(call: Callable[[], Any]) -> Any:
-    """Call a function, and report its UsageError as a mistake in the command line or the configuration file."""
-    try:
-        return call()
-    except UsageError as error:
-        raise click.UsageError(str(error)) from error
+            raise click.UsageError(suggest_command_line(words) or _usage_message(error)) from error
 
 
 @contextmanager
@@ -129,12 +120,16 @@ def start_failures() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _report(message: str, code: int) -> int:
-    click.echo(f"elevator: {printable(' '.join(message.split()))}", err=True)
-    return code
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return what to say about an error, in one line, and the exit code."""
+    if isinstance(error, click.ClickException):
+        message, code = _usage_message(error), error.exit_code
+    else:
+        message, code = _error_message(error), exit_code(error)
+    return printable(" ".join(message.split())), code
 
 
-def usage_message(error: click.ClickException) -> str:
+def _usage_message(error: click.ClickException) -> str:
     """Return what to say about a command line that is not understood, and where it says more."""
     if isinstance(error, click.NoSuchOption):
         return describe_unknown_option(error)
@@ -148,12 +143,11 @@ def usage_message(error: click.ClickException) -> str:
     return error.format_message()
 
 
-def error_message(error: BaseException) -> str:
-    """Return what an error says, in one line."""
+def _error_message(error: BaseException) -> str:
     if isinstance(error, KeyNotFound) and error.key is not None:
         return f"{error}: {printable(error.key)}"
     if isinstance(error, CheckFailed) and error.keys:
         return f"nothing was written, because of the checks of {', '.join([printable(key) for key in error.keys])}"
     if isinstance(error, (TransportError, ServerError)) or not isinstance(error, OSError):
-        return " ".join(str(error).split()) or "aborted"
+        return str(error) or "aborted"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)

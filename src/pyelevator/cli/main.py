@@ -15,13 +15,7 @@ _HELP_WIDTH: Final = 80
 
 
 class LazyGroup(OneLineErrorGroup):
-    """A group whose commands are imported when they are used.
-
-    Args:
-        sections: heading -> name of a command -> ``module:attribute``: a module in this package, and in it a command or
-            a mapping of commands by name.
-        options: of a click group.
-    """
+    """A group whose commands are imported when they are used, from places as in ``COMMANDS``."""
 
     def __init__(self, *, sections: Mapping[str, Mapping[str, str]], **options: Any) -> None:
         super().__init__(**options)
@@ -60,41 +54,26 @@ class LazyGroup(OneLineErrorGroup):
                 formatter.write_dl(rows)
 
 
-_CALLS: Final = "calls.table:COMMANDS"
+def _calls(names: str) -> Mapping[str, str]:
+    return dict.fromkeys(names.split(), "calls.table:COMMANDS")
+
 
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Programs": {
-        "serve": "processes.serve:serve",
+        "serve": "processes.server:serve",
         "proxy": "processes.proxy:proxy",
         "console": "subcommands.console:console",
     },
-    "Keys and values": dict.fromkeys(
-        (
-            "get",
-            "put",
-            "delete",
-            "exists",
-            "mget",
-            "range",
-            "slice",
-            "count",
-            "incr",
-            "batch",
-            "put-if-absent",
-            "compare-and-set",
-            "get-and-delete",
-            "delete-range",
-        ),
-        _CALLS,
+    "Keys and values": _calls(
+        "get put delete exists mget range slice count incr batch put-if-absent compare-and-set get-and-delete "
+        "delete-range"
     ),
-    "Databases": dict.fromkeys(
-        ("databases", "create", "drop", "forget", "mount", "unmount", "repair", "sizes"), _CALLS
-    ),
+    "Databases": _calls("databases create drop forget mount unmount repair sizes"),
     "Backup": {
         "dump": "subcommands.dump:dump",
         "load": "subcommands.dump:load",
         "backup": "subcommands.tasks:backup",
-        "compact": _CALLS,
+        **_calls("compact"),
         "progress": "subcommands.tasks:progress",
     },
     "Operation": {

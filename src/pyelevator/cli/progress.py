@@ -2,7 +2,8 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
 from typing import Final, TypeVar
 
@@ -22,6 +23,14 @@ QUIET: Final = click.Option(
     default=None,
     help="Print the progress each second, or print nothing. Default: print it on a terminal.",
 )
+
+
+def repeat(interval: float | None) -> Iterator[None]:
+    """Yield once, or again and again with so many seconds in between."""
+    yield
+    while interval is not None:
+        time.sleep(interval)
+        yield
 
 
 def format_size(nbytes: float) -> str:
@@ -51,15 +60,9 @@ def describe_task(task: TaskProgress) -> str:
 
 
 def call_with_progress(client: Elevator[bytes], call: Callable[[], R], task: str, *, shown: bool | None) -> R:
-    """Call a method of a client, and print on stderr how far the server is with it.
+    """Call a method of a client, and print on stderr, as ``shown`` says, how far the server is with the task.
 
     An interrupt ends the waiting, and not the work of the server.
-
-    Args:
-        client: also asks how far it is, over another connection.
-        call: the call.
-        task: the name of what it does.
-        shown: False prints nothing; None prints only on a terminal.
     """
     future: Future[R] = Future()
     threading.Thread(target=_fulfil, args=(future, call), daemon=True).start()

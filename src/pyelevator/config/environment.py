@@ -2,17 +2,20 @@
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
 from pyelevator.config import values
 from pyelevator.config.proxy_settings import ProxySettings, read_proxy_config
-from pyelevator.config.schema import Reader, Setting, settings_of
+from pyelevator.config.schema import ProgramSettings, Setting, settings_of
 from pyelevator.config.server_settings import ServerSettings, read_server_config
 from pyelevator.errors import UsageError
+
+S = TypeVar("S", bound=ProgramSettings)
 
 _PREFIX: Final = "ELEVATOR_"
 _OTHERS: Final = frozenset({"ELEVATOR_URL"})
@@ -20,18 +23,12 @@ _OTHERS: Final = frozenset({"ELEVATOR_URL"})
 
 
 @frozen
-class ProgramSchema:
-    """A program's settings and where they come from.
+class ProgramSchema(Generic[S]):
+    """A program's settings, the prefix of its environment variables, and what reads its configuration file."""
 
-    Attributes:
-        settings_class: of its settings.
-        prefix: of its environment variables.
-        read_file: reads its configuration file.
-    """
-
-    settings_class: type
+    settings_class: type[S]
     prefix: str
-    read_file: Reader
+    read_file: Callable[[Path], dict[str, Any]]
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -48,12 +45,8 @@ SERVER: Final = ProgramSchema(ServerSettings, _PREFIX, read_server_config)
 PROXY: Final = ProgramSchema(ProxySettings, "ELEVATOR_PROXY_", read_proxy_config)
 
 
-def read_variables(program: ProgramSchema, environment: Mapping[str, str]) -> dict[str, Any]:
+def read_variables(program: ProgramSchema[Any], environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of the variables that are set, by the names of their fields.
-
-    Args:
-        program: whose they are.
-        environment: the variables.
 
     Raises:
         UsageError: a value is invalid; the message names the variable.
@@ -68,12 +61,8 @@ def read_variables(program: ProgramSchema, environment: Mapping[str, str]) -> di
     return found
 
 
-def read_tables(program: ProgramSchema, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the same of those variables only that have no option on the command line.
-
-    Raises:
-        UsageError: a value is invalid; the message names the variable.
-    """
+def read_tables(program: ProgramSchema[Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the same of those variables only that have no option on the command line."""
     tables = {variable for variable, setting in program.variables.items() if not setting.is_option}
     return read_variables(program, {name: value for name, value in environment.items() if name in tables})
 

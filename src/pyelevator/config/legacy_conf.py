@@ -85,14 +85,7 @@ def is_legacy(text: str) -> bool:
 
 
 def parse_legacy(text: str, path: str | Path) -> dict[str, Any]:
-    """Parse the text of an old server's file.
-
-    Args:
-        text: of the file.
-        path: of the file, for errors.
-
-    Returns:
-        The values by the names of their settings, with the keys that are ignored as ``ignored``.
+    """Parse the text of an old server's file into the values of settings, ``ignored`` being the keys that are.
 
     Raises:
         UsageError: the text is invalid; the message names file, key and value.

@@ -26,8 +26,7 @@ from attrs import frozen
 
 from pyelevator._options import defaults_of
 from pyelevator.config import values
-from pyelevator.config.schema import ProgramSettings, setting
-from pyelevator.config.toml_file import parse_toml, read_text
+from pyelevator.config.schema import ProgramSettings, parse_toml, read_text, setting
 from pyelevator.config.values import EntryError
 from pyelevator.errors import UsageError
 from pyelevator.proxy.options import ProxyOptions
@@ -49,12 +48,12 @@ _UPSTREAM: Final = values.Table(
 )
 
 
-def _upstreams(value: Any) -> tuple[Upstream, ...]:
+def _upstreams(value: object) -> tuple[Upstream, ...]:
     """Parse the upstreams: a list of tables, or the URL of a single one."""
     return values.each(_upstream)({"url": value} if isinstance(value, str) else value)
 
 
-def _upstream(table: Any) -> Upstream:
+def _upstream(table: object) -> Upstream:
     if not isinstance(table, dict) or "url" not in table:
         raise EntryError("each [[upstream]] needs a url")
     try:

@@ -1,8 +1,8 @@
 """The schema of settings: fields of an attrs class from which file keys, environment variables and options are made."""
 
 import logging
+import tomllib
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -10,11 +10,12 @@ from attrs import evolve, field, fields, frozen
 
 from pyelevator._options import defaults_of
 from pyelevator.config import values
+from pyelevator.errors import UsageError
 from pyelevator.transports.options import MAX_UNREAD, SocketFileOptions
 
 _METADATA: Final = "setting"
 
-Reader: TypeAlias = Callable[[Any], Any]
+Reader: TypeAlias = Callable[[object], Any]
 """Parses a value; its ValueError says what the value must be."""
 
 
@@ -82,19 +83,10 @@ _FORMATS: Final[Mapping[Reader, Callable[[Any], str]]] = {
 
 
 def setting(default: Any, read: Reader, help: str, metavar: str = "", **traits: Any) -> Any:
-    """Make a field of a settings class.
-
-    Args:
-        default: of the field.
-        read: see :class:`Setting`, as the others.
-        help: a sentence.
-        metavar: the name of the value.
-        traits: ``is_list``, ``is_option``, and ``key`` where it is not the field's name.
-    """
+    """Make a field of a settings class with the attributes of a :class:`Setting`."""
     return field(default=default, metadata={_METADATA: Setting(read, help, metavar, **traits)})
 
 
-@cache
 def settings_of(settings_class: type) -> tuple[Setting, ...]:
     """Return the settings of a class: its own, then the inherited ones."""
     found = [one for one in fields(settings_class) if _METADATA in one.metadata]
@@ -103,6 +95,31 @@ def settings_of(settings_class: type) -> tuple[Setting, ...]:
         for one in sorted(found, key=lambda one: one.inherited)
         for made in [one.metadata[_METADATA]]
     )
+
+
+def read_text(path: str | Path) -> str:
+    """Read a configuration file; a UsageError names the one that cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise UsageError(f"cannot read {values.quoted(str(path))[1:-1]}: {why}") from error
+
+
+def parse_toml(settings_class: type, text: str, path: str | Path) -> dict[str, Any]:
+    """Parse the text of a TOML file into values by the names of the fields of a settings class.
+
+    Raises:
+        UsageError: the text is invalid; the message names file, key and value.
+    """
+    settings = {each.key: each for each in settings_of(settings_class)}
+    try:
+        entries = values.Table({key: each.read_entry for key, each in settings.items()})(tomllib.loads(text))
+    except values.EntryError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
+    return {settings[key].name: value for key, value in entries.items()}
 
 
 @frozen(kw_only=True)

@@ -23,8 +23,7 @@ from pyelevator.application import Policy
 from pyelevator.codec import Limits
 from pyelevator.config import values
 from pyelevator.config.legacy_conf import is_legacy, parse_legacy
-from pyelevator.config.schema import ProgramSettings, setting
-from pyelevator.config.toml_file import parse_toml, read_text
+from pyelevator.config.schema import ProgramSettings, parse_toml, read_text, setting
 from pyelevator.engines.options import OPTIONS
 from pyelevator.server.options import ServerOptions
 from pyelevator.transports.options import MAX_CONNECTIONS

@@ -7,9 +7,9 @@ ValueError says what the value must be.
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
@@ -19,8 +19,10 @@ from pyelevator.engines.options import OPTIONS
 from pyelevator.engines.urls import engine_schemes, scheme_of
 from pyelevator.errors import UsageError
 from pyelevator.paths import exists
-from pyelevator.transports.bind import parse_bind_url
+from pyelevator.transports.bind import parse_bind_url, split_address
 from pyelevator.transports.url import looks_like_key
+
+T = TypeVar("T")
 
 ENGINES: Final = ("leveldb", "memory")
 
@@ -56,20 +58,16 @@ class EntryError(ValueError):
 
 @frozen
 class Table:
-    """A parser of tables with known keys.
+    """A parser of tables with known keys, each of which has a parser."""
 
-    Attributes:
-        readers: the parser of each key.
-    """
+    readers: Mapping[str, Callable[[object], Any]]
 
-    readers: Mapping[str, Callable[[Any], Any]]
-
-    def __call__(self, value: Any) -> dict[str, Any]:
+    def __call__(self, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValueError("must be a table")  # noqa: TRY004 - a mistake in the file
         return {key: self._read(key, entry) for key, entry in value.items()}
 
-    def _read(self, key: str, value: Any) -> Any:
+    def _read(self, key: str, value: object) -> Any:
         if key not in self.readers:
             raise EntryError(self._unknown(key, value))
         try:
@@ -79,74 +77,67 @@ class Table:
         except ValueError as error:
             raise EntryError(f"{key} = {quoted(value)}: {error}") from error
 
-    def _unknown(self, key: str, value: Any) -> str:
+    def _unknown(self, key: str, value: object) -> str:
         sections = [name for name, reader in self.readers.items() if isinstance(reader, Table)]
         if isinstance(value, dict) and sections:
             return f"there is no section [{key}]; there are {', '.join(sections)}"
         return f"there is no key {key!r} here; there are {', '.join(self.readers)}"
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Parse text that is not empty."""
     if isinstance(value, str) and value:
         return value
     raise ValueError("must be text")
 
 
-def address(value: Any) -> str:
+def address(value: object) -> str:
     """Parse ``host:port``; a host of IPv6 is in brackets."""
     split_address(text(value))
     return str(value)
 
 
-def split_address(value: str) -> tuple[str, int]:
-    """Return the host and the port of ``host:port``.
+def _choice(choices: Mapping[str, T], text: str) -> Callable[[object], T]:
+    """Make a parser of names in lower or upper case, each of which stands for a value."""
 
-    >>> split_address("127.0.0.1:9141"), split_address("[::1]:0")
-    (('127.0.0.1', 9141), ('::1', 0))
-
-    Raises:
-        ValueError: it is something else.
-    """
-    host, _, port = value.rpartition(":")
-    is_bracketed = host.startswith("[") and host.endswith("]")
-    if not host or (":" in host and not is_bracketed) or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise ValueError("must be HOST:PORT, for instance 127.0.0.1:9141")
-    return host[1:-1] if is_bracketed else host, int(port)
-
-
-def _one_of(names: Sequence[str], text: str) -> Callable[[Any], str]:
-    """Make a parser of names."""
-
-    def read(value: Any) -> str:
+    def read(value: object) -> T:
         """Parse one of the names."""
-        if value in names:
-            return str(value)
+        if str(value).lower() in choices:
+            return choices[str(value).lower()]
         raise ValueError(f"must be {text}")
 
     return read
 
 
-log_format: Final = _one_of(LOG_FORMATS, f"one of {', '.join(LOG_FORMATS)}")
-transport: Final = _one_of(("tcp", "ipc"), "tcp or ipc")
+_FLAGS: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
+_LEVELS: Final = dict.fromkeys(("DEBUG", "FINEST", "FINE", "TRACE"), logging.DEBUG) | {
+    name: logging.getLevelNamesMapping()[name] for name in ("INFO", "WARNING", "ERROR", "CRITICAL")
+}
+"""The levels of the ``logging`` module, and the names that both old servers have for them."""
+
+flag: Final = _choice(_FLAGS, "true or false")
+log_format: Final = _choice({name: name for name in LOG_FORMATS}, f"one of {', '.join(LOG_FORMATS)}")
+log_level: Final = _choice({name.lower(): level for name, level in _LEVELS.items()}, f"one of {', '.join(_LEVELS)}")
+transport: Final = _choice({"tcp": "tcp", "ipc": "ipc"}, "tcp or ipc")
 
 
-def path(value: Any) -> Path:
+def path(value: object) -> Path:
     """Parse a path; ``~`` is the home directory. A key is refused: what fails with a path says which."""
-    if looks_like_key(value) and not exists(value):
+    given = text(value)
+    if looks_like_key(given) and not exists(given):
         raise ValueError("must be a path, and this looks like a key")
-    return Path(text(value)).expanduser()
+    return Path(given).expanduser()
 
 
-def each(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+def each(read: Callable[[object], Any]) -> Callable[[object], tuple[Any, ...]]:
     """Make a parser of a list, or of a single value instead."""
     return lambda value: tuple([read(item) for item in (value if isinstance(value, list) else [value])])
 
 
-def integer(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
+def integer(minimum: int, maximum: int | None = None) -> Callable[[object], int]:
     """Make a parser of integers within a range."""
 
-    def read(value: Any) -> int:
+    def read(value: object) -> int:
         """Parse an integer of the range."""
         try:
             number = int(value) if isinstance(value, str) else value
@@ -159,14 +150,14 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
     return read
 
 
-def mode(value: Any) -> int:
+def mode(value: object) -> int:
     """Parse a file mode in octal; it must be text, so that 600 is not taken for a decimal number."""
     if isinstance(value, str) and re.fullmatch("0?[0-7]{3}", value):
         return int(value, 8)
     raise ValueError('must be the mode of a file, as text: "0600"')
 
 
-def _number(what: str, is_allowed: Callable[[float], bool]) -> Callable[[Any], float]:
+def _number(what: str, is_allowed: Callable[[float], bool]) -> Callable[[object], float]:
     """Make a parser of numbers, with fractions."""
 
     def read(value: Any) -> float:
@@ -186,31 +177,16 @@ minutes: Final = _number("minutes, or 0 for never", lambda number: 0 <= number <
 milliseconds: Final = _number("milliseconds, or 0 for never", lambda number: number >= 0)
 seconds: Final = _number("seconds above 0", lambda number: number > 0)
 
-_FLAGS: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
-
-def flag(value: Any) -> bool:
-    """Parse true or false, also in the words of the old files."""
-    word = str(value).lower()
-    if word in _FLAGS:
-        return _FLAGS[word]
-    raise ValueError("must be true or false")
-
-
-def compression(value: Any) -> Any:
+def compression(value: object) -> Any:
     """Parse a LevelDB compression by name, or whether there is one."""
     return value if value in ("snappy", "none") else flag(value)
 
 
-def engine_option(name: str, parse: Callable[[Any], Any] = lambda value: value) -> Callable[[Any], Any]:
-    """Make a parser of the engine option of this name.
+def engine_option(name: str, parse: Callable[[object], Any] = lambda value: value) -> Callable[[object], Any]:
+    """Make a parser of the engine option of this name; ``parse`` converts text to what the engines take."""
 
-    Args:
-        name: of the option.
-        parse: converts text to what the engines take.
-    """
-
-    def read(value: Any) -> Any:
+    def read(value: object) -> Any:
         try:
             return OPTIONS[name](name, parse(value))
         except EngineError as error:
@@ -219,7 +195,7 @@ def engine_option(name: str, parse: Callable[[Any], Any] = lambda value: value) 
     return read
 
 
-def bind_url(value: Any) -> str:
+def bind_url(value: object) -> str:
     """Parse a URL to listen on."""
     try:
         parse_bind_url(text(value))
@@ -228,21 +204,9 @@ def bind_url(value: Any) -> str:
     return str(value)
 
 
-def engine(value: Any) -> str:
+def engine(value: object) -> str:
     """Parse the name or the URL of an engine."""
     if value in ENGINES or (isinstance(value, str) and scheme_of(value) in engine_schemes()):
         return str(value)
     urls = ", ".join([f"{scheme}://..." for scheme in engine_schemes()])
     raise ValueError(f"must be one of {', '.join(ENGINES)}, or the URL of an engine: {urls}")
-
-
-_LEVELS: Final = dict.fromkeys(("DEBUG", "FINEST", "FINE", "TRACE"), logging.DEBUG) | {
-    name: logging.getLevelNamesMapping()[name] for name in ("INFO", "WARNING", "ERROR", "CRITICAL")
-}
-
-
-def log_level(value: Any) -> int:
-    """Parse a log level of the ``logging`` module, also by the names of both old servers."""
-    if str(value).upper() in _LEVELS:
-        return _LEVELS[str(value).upper()]
-    raise ValueError(f"must be one of {', '.join(_LEVELS)}")

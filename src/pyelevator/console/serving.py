@@ -14,11 +14,10 @@ from pyelevator.console.app import make_app
 from pyelevator.console.backend import Backend
 from pyelevator.console.security import SecurityMiddleware, Sessions
 from pyelevator.errors import UsageError
-from pyelevator.transports.bind import bind_error
+from pyelevator.transports.bind import bind_error, split_address
 
 _GRACE: Final = 1
 _BACKLOG: Final = 128
-_MAX_PORT: Final = 65535
 
 
 class _Server(uvicorn.Server):
@@ -38,23 +37,18 @@ class _Server(uvicorn.Server):
 
 
 class Console:
-    """A console that listens; ``serve_forever`` answers.
-
-    Args:
-        backend: the server that it shows.
-        listen: ``host:port``; port 0 lets the system choose.
-        allowed_hosts: names under which browsers may reach it, beside addresses and ``localhost``.
+    """A console that listens, as :func:`open_console` has it; ``serve_forever`` answers.
 
     Attributes:
         url: to open in a browser, with the token.
         is_exposed: other machines can reach it.
-
-    Raises:
-        UsageError: it is no address, or cannot be listened on.
     """
 
     def __init__(self, backend: Backend, listen: str, allowed_hosts: Sequence[str] = ()) -> None:
-        host, port = _parse_listen(listen)
+        try:
+            host, port = split_address(f"*{listen}" if listen.startswith(":") else listen)
+        except ValueError as error:
+            raise UsageError(f"--listen takes HOST:PORT, such as 127.0.0.1:8141, not {listen!r}") from error
         self.is_exposed: Final = not is_loopback(f"tcp://{listen}")
         self._socket = _open_socket(listen, host, port)
         port = self._socket.getsockname()[1]
@@ -88,25 +82,7 @@ class Console:
         self._server.should_exit = True
 
 
-_ANY: Final = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - to tell them apart
-
-
-def _parse_listen(listen: str) -> tuple[str, int]:
-    """Return host and port.
-
-    Raises:
-        UsageError: they are none.
-    """
-    host, colon, port = listen.rpartition(":")
-    if (
-        not colon
-        or not port.isdecimal()
-        or int(port) > _MAX_PORT
-        or "/" in host
-        or ":" in host.strip("[]") != host[1:-1]
-    ):
-        raise UsageError(f"--listen takes HOST:PORT, such as 127.0.0.1:8141, not {listen!r}")
-    return host.strip("[]"), int(port)
+_ANY: Final = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104 - to tell them apart
 
 
 def _open_socket(listen: str, host: str, port: int) -> socket.socket:

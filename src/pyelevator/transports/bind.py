@@ -30,6 +30,22 @@ def bind_error(url: str, number: int) -> UsageError:
     return UsageError(f"cannot listen on {url}: {os.strerror(number)}{_BIND_HINTS.get(number, '')}")
 
 
+def split_address(value: str) -> tuple[str, int]:
+    """Return the host and the port of ``host:port``.
+
+    >>> split_address("127.0.0.1:9141"), split_address("[::1]:0")
+    (('127.0.0.1', 9141), ('::1', 0))
+
+    Raises:
+        ValueError: it is something else.
+    """
+    host, _, port = value.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    if not host or (":" in host and not is_bracketed) or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, for instance 127.0.0.1:9141")
+    return host[1:-1] if is_bracketed else host, int(port)
+
+
 def check_ipc_path(path: str) -> None:
     """Check that a socket file can have this path.
 

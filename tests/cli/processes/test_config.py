@@ -173,11 +173,11 @@ def test_options_of_databases_come_from_the_environment_too(monkeypatch, file):
     given = {"config": file, "verbose": 0, "quiet": False}
     for text in ("block_size = 1024, compression = false", "{block_size = 1024, compression = false}"):
         monkeypatch.setenv("ELEVATOR_OPTIONS", text)
-        options = load_settings(ServerSettings, read_server_config, given).options
+        options = load_settings(SERVER, given).options
         assert options["block_size"] == 1024
         assert "compression" in options
     monkeypatch.setenv("ELEVATOR_OPTIONS", "")
-    assert load_settings(ServerSettings, read_server_config, given).options == {"block_size": 8192}
+    assert load_settings(SERVER, given).options == {"block_size": 8192}
 
 
 def test_every_setting_has_a_variable_of_its_own():

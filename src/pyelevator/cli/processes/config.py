@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 from attrs import evolve
 
-from pyelevator.cli.errors import OneLineErrorGroup, as_usage_error
+from pyelevator.cli.errors import OneLineErrorGroup
 from pyelevator.cli.processes.server import validate
 from pyelevator.config import values
 from pyelevator.config.environment import PROXY, SERVER, ProgramSchema, read_variables, unknown_variables
@@ -49,9 +49,8 @@ def check(path: Path | None, file: Path | None, is_proxy: bool) -> None:
     program = PROXY if is_proxy else SERVER
     settings, _ = _load(program, path or file)
     if isinstance(settings, ServerSettings):
-        server = settings
-        as_usage_error(lambda: validate(server))
-        for key in server.ignored:
+        validate(settings)
+        for key in settings.ignored:
             click.echo(f"elevator: {key} is ignored", err=True)
     for sentence in unknown_variables(os.environ):
         click.echo(f"elevator: {sentence}", err=True)
@@ -76,20 +75,20 @@ def show(file: Path | None, is_proxy: bool, as_json: bool) -> None:
         click.echo("\n".join(_toml(told)))
 
 
-def _load(program: ProgramSchema, file: Path | None) -> tuple[ProgramSettings, Mapping[str, str]]:
+def _load(program: ProgramSchema[Any], file: Path | None) -> tuple[ProgramSettings, Mapping[str, str]]:
     """Return the settings, and for each field where its value comes from."""
     variable = os.environ.get(f"{program.prefix}CONFIG")
     path = file or (Path(variable) if variable else None)
-    from_file: dict[str, Any] = {} if path is None else as_usage_error(lambda: program.read_file(path))
-    from_environment: dict[str, Any] = as_usage_error(lambda: read_variables(program, os.environ))
-    settings = evolve(program.settings_class(), **{**from_file, **from_environment})
+    from_file = {} if path is None else program.read_file(path)
+    from_environment = read_variables(program, os.environ)
+    settings: ProgramSettings = evolve(program.settings_class(), **{**from_file, **from_environment})
     sources = {one.name: "default" for one in program.settings}
     sources |= dict.fromkeys(from_file, str(path))
     sources |= {one.name: name for name, one in program.variables.items() if one.name in from_environment}
     return settings, sources
 
 
-def _plain(setting: Setting, value: Any) -> Any:
+def _plain(setting: Setting, value: object) -> object:
     """Return a value as a configuration file has it: of strings, numbers, lists and tables, None for none."""
     if isinstance(value, Upstream):
         return {"name": value.name, "url": values.without_secrets(value.url), "databases": list(value.databases)}
@@ -99,12 +98,12 @@ def _plain(setting: Setting, value: Any) -> Any:
         return {str(name): _plain(setting, one) for name, one in value.items()}
     if setting.read is values.mode:
         return f"{value:04o}"
-    if setting.read is values.log_level:
+    if setting.read is values.log_level and isinstance(value, int):
         return logging.getLevelName(value)
     return values.without_secrets(str(value)) if isinstance(value, (str, Path)) else value
 
 
-def _toml(told: Mapping[str, tuple[Any, str]]) -> Iterator[str]:
+def _toml(told: Mapping[str, tuple[object, str]]) -> Iterator[str]:
     """Yield the lines of a TOML file: tables at the end, as they must be."""
     for key, (value, source) in told.items():
         if not isinstance(value, dict):
@@ -116,7 +115,7 @@ def _toml(told: Mapping[str, tuple[Any, str]]) -> Iterator[str]:
             yield from [f"{name} = {_toml_value(one)}" for name, one in value.items()]
 
 
-def _toml_value(value: Any) -> str:
+def _toml_value(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} = {_toml_value(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list):

@@ -57,10 +57,7 @@ def blocked_signals() -> Iterator[None]:
 def handle_signals(server: Stoppable, reloads: Sequence[Callable[[], None]], notifier: Notifier | None = None) -> None:
     """Handle signals in a thread of their own until the process ends. Call it within ``blocked_signals``.
 
-    Args:
-        server: stopped by SIGTERM, SIGINT, SIGQUIT, SIGPWR and SIGXCPU; the second of them ends the process at once.
-        reloads: functions that SIGHUP calls in turn.
-        notifier: tells the service manager of reloads and of the end; None for none.
+    SIGHUP calls the ``reloads`` in turn. A second signal that stops the server ends the process at once.
     """
     arguments = server, reloads, notifier or Notifier(None)
     threading.Thread(target=_wait_for_signals, args=arguments, name="elevator-signals", daemon=True).start()
@@ -103,11 +100,7 @@ def _signal_name(number: int) -> str:
 
 
 def raise_file_limit() -> float:
-    """Raise the soft limit of open files to the hard one.
-
-    Returns:
-        The number of files that this process may have open now; infinity if there is no limit.
-    """
+    """Raise the soft limit of open files to the hard one, and return how many this process may have open now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != soft:
         with suppress(ValueError, OSError):  # some systems allow less than the hard limit

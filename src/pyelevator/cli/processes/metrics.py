@@ -14,8 +14,8 @@ from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from typing import Any, Final, Protocol
 
 from pyelevator.application.monitoring.metrics import Family
-from pyelevator.config.values import split_address
 from pyelevator.errors import MissingExtra, UsageError
+from pyelevator.transports.bind import split_address
 
 _PROBE_TIMEOUT: Final = 5.0
 """Seconds after which a loop that has not turned counts as stuck."""
@@ -70,11 +70,7 @@ class _Collector:
 
 
 def _exposition(program: Program) -> Callable[[], bytes]:
-    """Return a function that returns the text of all metrics.
-
-    Raises:
-        MissingExtra: prometheus-client is not installed.
-    """
+    """Return a function that returns the text of all metrics."""
     try:
         from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
     except ImportError as error:
@@ -108,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Log nothing: it is asked every few seconds."""
 
 
@@ -150,14 +146,7 @@ class _HttpServer(ThreadingHTTPServer):
 
 @contextmanager
 def serving_metrics(program: Program, address: str | None) -> Iterator[str | None]:
-    """Serve the metrics of a program over HTTP within the block, in threads of its own.
-
-    Args:
-        program: that the metrics are of.
-        address: ``host:port``, with port 0 for one that the system chooses; None for nothing.
-
-    Yields:
-        The URL of the metrics.
+    """Serve the metrics of a program at ``host:port`` within the block, in threads of its own; yield their URL.
 
     Raises:
         MissingExtra: prometheus-client is not installed.

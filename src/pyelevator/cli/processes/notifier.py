@@ -17,9 +17,6 @@ class Notifier:
     Args:
         address: of the socket: a path, or a name in the abstract namespace after ``@``; None for none.
         watchdog: seconds within which the manager wants a sign of life; None for none.
-
-    Attributes:
-        watchdog: as given.
     """
 
     def __init__(self, address: str | None, watchdog: float | None = None) -> None:

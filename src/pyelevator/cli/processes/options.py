@@ -7,17 +7,15 @@ environment, and that overrides the file.
 import logging
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 import click
 from attrs import evolve
 
 from pyelevator.cli.command import ParamType
-from pyelevator.cli.errors import as_usage_error
 from pyelevator.config import values
-from pyelevator.config.environment import PROXY, SERVER, read_tables
-from pyelevator.config.schema import ProgramSettings, Setting, settings_of
+from pyelevator.config.environment import ProgramSchema, read_tables
+from pyelevator.config.schema import ProgramSettings, Setting
 
 S = TypeVar("S", bound=ProgramSettings)
 
@@ -37,7 +35,7 @@ class SettingType(ParamType):
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Parse the value; an empty one, such as an unset shell variable leaves, is a mistake."""
         try:
             return self._setting.read(value)
@@ -64,18 +62,18 @@ class PathType(SettingType):
 PATH: Final = PathType(Setting(values.path, "", "PATH"))
 
 
-def settings_options(settings_class: type, prefix: str) -> Decorator:
+def settings_options(program: ProgramSchema[Any]) -> Decorator:
     """Make a decorator that gives a command the options of its settings, file and log."""
     options: list[Decorator] = [
         click.option(
             "--config",
             type=PATH,
             metavar="FILE",
-            envvar=f"{prefix}CONFIG",
+            envvar=f"{program.prefix}CONFIG",
             show_envvar=True,
             help="Configuration file: TOML, or for a server the elevator.conf of an old one.",
         ),
-        *[_option(setting, prefix) for setting in settings_of(settings_class) if setting.is_option],
+        *[_option(setting, program.prefix) for setting in program.settings if setting.is_option],
         click.option(
             "-v", "verbose", count=True, help="Log more than warnings: -v for events, -vv for connections too."
         ),
@@ -106,31 +104,15 @@ def _option(setting: Setting, prefix: str) -> Decorator:
     )
 
 
-def load_settings(
-    settings_class: type[S], read_file: Callable[[Path], Mapping[str, Any]], given: Mapping[str, Any]
-) -> S:
-    """Combine defaults, configuration file, environment and command line.
-
-    Args:
-        settings_class: of the program.
-        read_file: reads its configuration file.
-        given: the parameters of a command with ``settings_options``.
-
-    Returns:
-        The settings.
-
-    Raises:
-        click.UsageError: the file is invalid, or options contradict one another.
-    """
+def load_settings(program: ProgramSchema[S], given: Mapping[str, Any]) -> S:
+    """Combine defaults, configuration file, environment and the parameters of a command with ``settings_options``."""
     extra = ("config", "verbose", "quiet")
     changes = {name: value for name, value in given.items() if name not in extra and value not in (None, ())}
     config = given["config"]
-    from_file = as_usage_error(lambda: read_file(config)) if config else {}
-    program = next(one for one in (SERVER, PROXY) if one.settings_class is settings_class)
-    tables = as_usage_error(lambda: read_tables(program, os.environ))
-    return evolve(
-        settings_class(), **{**from_file, **tables, **changes, **_log_level(given["verbose"], given["quiet"])}
-    )
+    from_file = program.read_file(config) if config else {}
+    tables = read_tables(program, os.environ)
+    log_level = _log_level(given["verbose"], given["quiet"])
+    return evolve(program.settings_class(), **{**from_file, **tables, **changes, **log_level})
 
 
 def _log_level(verbose: int, quiet: bool) -> dict[str, int]:

@@ -9,19 +9,21 @@ from attrs import evolve
 
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import check_exposure
-from pyelevator.cli.errors import as_usage_error, start_failures
+from pyelevator.cli.errors import start_failures
 from pyelevator.cli.logs import logging_to
 from pyelevator.cli.processes.daemon import blocked_signals, handle_signals, raise_file_limit
 from pyelevator.cli.processes.options import load_settings, settings_options
 from pyelevator.cli.processes.watching import ready_line, watched
 from pyelevator.client.options import URL_VARIABLE
-from pyelevator.config import ProxySettings, read_proxy_config
+from pyelevator.config import ProxySettings
+from pyelevator.config.environment import PROXY
+from pyelevator.errors import UsageError
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.transports.sockets.listener.memory import map_large_blocks
 
 
 @click.command()
-@settings_options(ProxySettings, "ELEVATOR_PROXY_")
+@settings_options(PROXY)
 def proxy(**given: Any) -> int:
     """Run a proxy until SIGTERM, SIGINT or SIGQUIT.
 
@@ -34,7 +36,7 @@ def proxy(**given: Any) -> int:
     environment, and the environment overrides the file. Without any upstream, requests are forwarded to the server at
     ELEVATOR_URL.
     """
-    settings = load_settings(ProxySettings, read_proxy_config, given)
+    settings = load_settings(PROXY, given)
     if not settings.upstreams:
         settings = evolve(settings, upstreams=(_upstream_for_clients(settings.listen),))
     with logging_to(settings.log_file, settings.log_level, settings.log_format) as reopen, start_failures():
@@ -42,17 +44,13 @@ def proxy(**given: Any) -> int:
 
 
 def _upstream_for_clients(listen: Sequence[str]) -> Upstream:
-    """Return the server that clients would connect to without the proxy.
-
-    Raises:
-        click.UsageError: the environment does not say which, or says that it is the proxy.
-    """
+    """Return the server that clients would connect to without the proxy; it must be said, and not be the proxy."""
     url = os.environ.get(URL_VARIABLE)
     if not url:
         raise click.UsageError(
             f"--upstream URL is missing: say which server to stand in front of, or set {URL_VARIABLE}"
         )
-    upstream: Upstream = as_usage_error(lambda: Upstream.from_client_url(url))
+    upstream = Upstream.from_client_url(url)
     if upstream.target.url in listen:
         raise click.UsageError(
             f"{URL_VARIABLE} is where this proxy listens, and --upstream URL is missing: say which server to stand in "
@@ -80,8 +78,11 @@ def _run(settings: ProxySettings, reopen_log: Callable[[], None]) -> int:
     map_large_blocks()
     with blocked_signals():
         directory = settings.curve_keys
-        auth = None if directory is None else as_usage_error(lambda: ClientAuth.from_directory(directory))
-        running = as_usage_error(lambda: _open(settings, auth))
+        try:
+            auth = None if directory is None else ClientAuth.from_directory(directory)
+            running = _open(settings, auth)
+        except UsageError as error:
+            raise click.UsageError(str(error)) from error
         with watched(running, settings.metrics) as (notifier, metrics):
             reloads = (reopen_log,) if auth is None else (reopen_log, auth.clients.reload)
             handle_signals(running, reloads, notifier)

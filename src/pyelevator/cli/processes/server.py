@@ -1,4 +1,4 @@
-"""The process of ``elevator serve``: from its settings until a signal stops it."""
+"""``elevator serve``: the process of a server, from its settings until a signal stops it."""
 
 import gc
 import logging
@@ -6,17 +6,22 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import click
 from attrs import fields
 
 from pyelevator.application import Application, Policy
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import allowed_roots, check_exposure
+from pyelevator.cli.errors import start_failures
+from pyelevator.cli.logs import logging_to
 from pyelevator.cli.processes.daemon import blocked_signals, handle_signals, raise_file_limit
+from pyelevator.cli.processes.options import load_settings, settings_options
 from pyelevator.cli.processes.watching import ready_line, watched
 from pyelevator.codec import Limits
 from pyelevator.config import ServerSettings
+from pyelevator.config.environment import SERVER
 from pyelevator.engines.urls import scheme_of
 from pyelevator.errors import UsageError
 from pyelevator.server import Server, ServerLimits
@@ -33,6 +38,22 @@ SWITCH_INTERVAL: Final = 0.00002
 
 (Measured: docs/decisions.md.)
 """
+
+
+@click.command()
+@settings_options(SERVER)
+def serve(**given: Any) -> int:
+    """Run a server until SIGTERM, SIGINT or SIGQUIT.
+
+    SIGHUP reopens the log file and reads keys and permissions again.
+
+    Each option can also be set by an environment variable or in the configuration file. The command line overrides the
+    environment, and the environment overrides the file.
+    """
+    settings = load_settings(SERVER, given)
+    validate(settings)
+    with logging_to(settings.log_file, settings.log_level, settings.log_format) as reopen, start_failures():
+        return run_server(settings, click.echo, reopen)
 
 
 def run_server(

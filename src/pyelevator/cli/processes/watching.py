@@ -15,18 +15,11 @@ _LOG: Final = logging.getLogger("pyelevator.server")
 
 @contextmanager
 def watched(program: Program, metrics: str | None) -> Iterator[tuple[Notifier, str | None]]:
-    """Let a program be watched within the block.
-
-    Args:
-        program: whose loop will run in this thread.
-        metrics: ``host:port`` for metrics over HTTP; None for none.
+    """Let a program, whose loop will run in this thread, be watched within the block.
 
     Yields:
         What tells the service manager of reloads and the end; that the program is ready, it has told when its loop has
         turned for the first time. And the URL of the metrics, with the port that the system chose.
-
-    Raises:
-        UsageError, MissingExtra: the metrics cannot be served.
     """
     notifier = Notifier.from_environment(os.environ)
     ended = threading.Event()
@@ -45,11 +38,6 @@ def watched(program: Program, metrics: str | None) -> Iterator[tuple[Notifier, s
 
 def ready_line(urls: Sequence[str], description: str, metrics: str | None) -> str:
     """Return the line that a program prints when it is ready.
-
-    Args:
-        urls: that it serves.
-        description: of what it serves.
-        metrics: URL of its metrics; None for none.
 
     >>> ready_line(["tcp://127.0.0.1:4141"], "memory", "http://127.0.0.1:9141/metrics")
     'serving tcp://127.0.0.1:4141 (memory, metrics at http://127.0.0.1:9141/metrics)'

@@ -12,7 +12,6 @@ from attrs import frozen
 
 from pyelevator.cli.calls.encodings import dump_json
 from pyelevator.cli.connection import json_option
-from pyelevator.cli.errors import as_usage_error
 from pyelevator.client import Elevator
 from pyelevator.config.server_settings import DEFAULT_BIND
 from pyelevator.errors import ElevatorError
@@ -31,14 +30,9 @@ _CAPTION: Final = "one client with sequential calls, unless noted; latencies are
 
 @frozen
 class BenchmarkPlan:
-    """The plan of a benchmark.
+    """The plan of a benchmark: a database of so many pairs, which is dropped afterwards, and seconds for each workload.
 
-    Attributes:
-        url: of the server.
-        database: created for the benchmark and dropped afterwards.
-        pairs: the number of pairs in it.
-        seconds: for each workload.
-        clients: the number of processes of the last workload; 0 to leave it out.
+    The last workload has several clients, processes, or is left out for 0.
     """
 
     url: str
@@ -56,14 +50,6 @@ class Result:
     measurement: Measurement | None
     failure: str = ""
 
-    def cells(self) -> tuple[str, ...]:
-        """Return the texts of its row in the table."""
-        if self.measurement is None:
-            return self.name, f"failed: {self.failure}", "", "", ""
-        latencies = self.measurement.latencies
-        times = [duration(percentile(latencies, part)) for part in (0.5, 0.99)]
-        return self.name, f"{self.measurement.rate:,.0f}", *times, f"{len(latencies):,}"
-
     def to_dict(self) -> dict[str, Any]:
         """Return it as it stands in JSON: rates per second, and latencies in seconds."""
         if self.measurement is None:
@@ -71,6 +57,13 @@ class Result:
         latencies = self.measurement.latencies
         p50, p99 = (percentile(latencies, part) for part in (0.5, 0.99))
         return {"workload": self.name, "rate": self.measurement.rate, "p50": p50, "p99": p99, "calls": len(latencies)}
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the texts of its row in the table."""
+        if self.measurement is None:
+            return self.name, f"failed: {self.failure}", "", "", ""
+        name, rate, p50, p99, calls = self.to_dict().values()
+        return name, f"{rate:,.0f}", duration(p50), duration(p99), f"{calls:,}"
 
 
 def duration(seconds: float) -> str:
@@ -124,7 +117,7 @@ def bench(url: str, count: int, seconds: float, clients: int, as_json: bool) -> 
 
 @contextmanager
 def _database(plan: BenchmarkPlan) -> Iterator[Elevator[bytes]]:
-    with as_usage_error(lambda: connect(plan.url, "default")) as client:
+    with connect(plan.url, "default") as client:
         client.createdb(plan.database)
         try:
             client.connect(plan.database)

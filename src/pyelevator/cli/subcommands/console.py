@@ -3,7 +3,6 @@
 import click
 
 from pyelevator.cli.connection import ConnectionOptions, connection_options
-from pyelevator.cli.errors import as_usage_error
 from pyelevator.console import open_console
 
 
@@ -36,11 +35,7 @@ def console(connection: ConnectionOptions, listen: str, write: bool, allowed_hos
     """
     with connection.open(auto_connect=False) as client:
         client.ping()
-    found = as_usage_error(
-        lambda: open_console(
-            connection.url, connection.options, listen=listen, write=write, allowed_hosts=allowed_hosts
-        )
-    )
+    found = open_console(connection.url, connection.options, listen=listen, write=write, allowed_hosts=allowed_hosts)
     if found.is_exposed:
         click.echo(
             "elevator: other machines can reach this console, and its token travels unencrypted; put a proxy with TLS "

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from pyelevator.auth.keys import SERVER, generate_keys
-from pyelevator.cli.errors import as_usage_error
 from pyelevator.cli.processes.options import PATH
 
 
@@ -21,4 +20,4 @@ def keygen(directory: Path, name: str, force: bool) -> None:
     The files are DIR/NAME.key and DIR/NAME.key_secret. Only the owner can read the one with the secret key. A client
     may connect when its .key file is in the directory `clients` beside the server's keys.
     """
-    click.echo(as_usage_error(lambda: generate_keys(directory, name, force=force)))
+    click.echo(generate_keys(directory, name, force=force))

@@ -2,16 +2,15 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from pyelevator.cli.connection import ConnectionOptions, connection_options, json_option
 from pyelevator.cli.logs import printable
-from pyelevator.client import Elevator
+from pyelevator.cli.progress import repeat
 from pyelevator.monitoring import DatabaseStats, ServerStats, SlowRequest, VerbStats
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -33,22 +32,12 @@ def stats(connection: ConnectionOptions, as_json: bool, watch: float | None) -> 
     Requests by verb, latencies, connections, memory, and each open database. It takes admin access to all databases.
     """
     with connection.open(auto_connect=False) as client:
-        for before, found in _polled(client, watch):
-            if as_json:
-                click.echo(json.dumps(found.to_dict()))
-                continue
-            is_screen = watch is not None and sys.stdout.isatty()
-            click.echo((_CLEAR if is_screen else "") + "\n".join(report(found, before)))
-
-
-def _polled(client: Elevator[Any], watch: float | None) -> Iterator[tuple[ServerStats | None, ServerStats]]:
-    """Yield the figures, with the ones before; again and again, if so many seconds in between are given."""
-    found: ServerStats = client.stats()
-    yield None, found
-    while watch is not None:
-        time.sleep(watch)
-        before, found = found, client.stats()
-        yield before, found
+        before = None
+        for _ in repeat(watch):
+            found = client.stats()
+            clear = _CLEAR if watch is not None and sys.stdout.isatty() else ""
+            click.echo(json.dumps(found.to_dict()) if as_json else clear + "\n".join(report(found, before)))
+            before = found
 
 
 @click.command()
@@ -75,12 +64,7 @@ def slowlog(connection: ConnectionOptions, limit: int | None, as_json: bool) -> 
 
 
 def report(stats: ServerStats, before: ServerStats | None = None) -> Iterator[str]:
-    """Yield the lines of a report for people.
-
-    Args:
-        stats: the figures.
-        before: earlier ones of the same server; rates are since then, or since the server was started.
-    """
+    """Yield the lines of a report for people, with rates since earlier figures, or since the server was started."""
     if before is not None and before.started_at != stats.started_at:
         before = None  # it was started again
     yield from _head(stats)

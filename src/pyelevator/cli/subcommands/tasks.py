@@ -1,6 +1,5 @@
 """``elevator backup`` and ``progress``."""
 
-import time
 from collections.abc import Sequence
 
 import click
@@ -8,7 +7,7 @@ from attrs import asdict, evolve
 
 from pyelevator.cli.calls.encodings import dump_json
 from pyelevator.cli.connection import ConnectionOptions, DatabaseType, connection_options, json_option
-from pyelevator.cli.progress import QUIET, call_with_progress, describe_task, format_size
+from pyelevator.cli.progress import QUIET, call_with_progress, describe_task, format_size, repeat
 
 
 def _no_limit(connection: ConnectionOptions) -> ConnectionOptions:
@@ -52,12 +51,9 @@ def progress(connection: ConnectionOptions, as_json: bool, watch: float | None) 
     Those of the whole server, of all clients; nothing if none is under way.
     """
     with connection.open(auto_connect=False) as client:
-        while True:
+        for _ in repeat(watch):
             tasks = client.progress()
             if as_json:
                 click.echo(dump_json(list(map(asdict, tasks))))
             for task in [] if as_json else tasks:
                 click.echo(describe_task(task))
-            if watch is None:
-                return
-            time.sleep(watch)
