@@ -72,11 +72,12 @@ def test_what_fails_is_one_line_and_the_shell_goes_on(shell):
     [
         (b"a text\nof lines", "a text\nof lines\n"),
         (b'{"b": [1, true]}', '{\n  "b": [\n    1,\n    true\n  ]\n}\n'),
+        (b'{"a":1.10,"a":[]}', '{\n  "a": 1.10,\n  "a": []\n}\n'),
         (b"\x82\xa1a\x01\xa1b\xc4\x01\xff", 'msgpack\n{\n  "a": 1,\n  "b": {\n    "$bin": "ff"\n  }\n}\n'),
         (b"\xff\x00ab", "00000000  ff 00 61 62                                      ..ab\n"),
         (b"\x1b[31mred", "00000000  1b 5b 33 31 6d 72 65 64                          .[31mred\n"),
     ],
-    ids=["text", "json", "msgpack", "hex", "control characters"],
+    ids=["text", "json", "json as it is", "msgpack", "hex", "control characters"],
 )
 def test_a_value_is_shown_as_what_it_seems_to_be(shell, db, value, shown):
     db.Put(b"a", value)

@@ -131,34 +131,19 @@ async def convert(request: Request) -> Response:
     return JSONResponse({"text": texts[body["to"]], "formats": list(texts), "size": len(data)})
 
 
-async def put(request: Request) -> Response:
-    """Write a value, if the one that was shown is still there."""
+async def change(request: Request) -> Response:
+    """Write a value (PUT) or delete a key, if the value that was shown is still there."""
     body = await json_body(request)
-    backend, key = backend_of(request), unescape(body["key"])
-    current = await backend.read(body["db"], key)
-    data = await run_in_threadpool(formats.parse, body["format"], body["text"], current)
-    shown = None if current is None else digest_of(current)
-    if shown != body["digest"] or not await backend.change(body["db"], key, current, data):
-        return await _conflict(backend, body["db"], key)
-    return JSONResponse(await show(key, data))
-
-
-async def delete(request: Request) -> Response:
-    """Delete a key, if the value that was shown is still there."""
-    body = await json_body(request)
-    backend, key = backend_of(request), unescape(body["key"])
-    current = await backend.read(body["db"], key)
-    is_shown = current is not None and digest_of(current) == body["digest"]
-    if not is_shown or not await backend.change(body["db"], key, current, None):
-        return await _conflict(backend, body["db"], key)
-    return JSONResponse({"key": body["key"]})
-
-
-async def _conflict(backend: Backend, database: str, key: bytes) -> Response:
-    """Answer that the value has changed meanwhile, with the value as it is now."""
-    now = await show(key, await backend.read(database, key))
-    message = "this value has changed since it was read; nothing was written"
-    return JSONResponse({"error": message, "current": now}, 409)
+    backend, database, key = backend_of(request), body["db"], unescape(body["key"])
+    current = await backend.read(database, key)
+    data = None
+    if request.method == "PUT":
+        data = await run_in_threadpool(formats.parse, body["format"], body["text"], current)
+    is_shown = body["digest"] == (None if current is None else digest_of(current)) and (current, data) != (None, None)
+    if not is_shown or not await backend.change(database, key, current, data):
+        message = "this value has changed since it was read; nothing was written"
+        return JSONResponse({"error": message, "current": await show(key, await backend.read(database, key))}, 409)
+    return JSONResponse({"key": body["key"]} if data is None else await show(key, data))
 
 
 ROUTES: Final = (
@@ -169,8 +154,7 @@ ROUTES: Final = (
     Route("/api/slowlog", slowlog),
     Route("/api/keys", keys),
     Route("/api/value", value),
-    Route("/api/value", only_with_write(put), methods=["PUT"]),
-    Route("/api/value", only_with_write(delete), methods=["DELETE"]),
+    Route("/api/value", only_with_write(change), methods=["PUT", "DELETE"]),
     Route("/api/download", download),
     Route("/api/convert", convert, methods=["POST"]),
     Route("/api/scans", scan_report),
@@ -183,11 +167,7 @@ ROUTES: Final = (
 
 
 def make_app(backend: Backend) -> Starlette:
-    """Return the application, without what protects it (``security``).
-
-    Args:
-        backend: the server behind it; closed at the end.
-    """
+    """Return the application, without what protects it (``security``); it closes the backend at its end."""
 
     scans, backups = PrefixScans(), Backups()
 

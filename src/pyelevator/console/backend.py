@@ -28,12 +28,7 @@ def digest_of(value: bytes) -> str:
 
 @frozen
 class KeyPage:
-    """A page of keys.
-
-    Attributes:
-        keys: in ascending order.
-        has_previous, has_next: there are keys before and after it.
-    """
+    """A page of keys in ascending order, and whether there are keys before and after it."""
 
     keys: list[bytes]
     has_previous: bool
@@ -53,13 +48,11 @@ class Backend:
     """The server behind a console.
 
     Args:
-        url: of the server.
+        url: of the server; shown without what belongs to the client.
         options: further arguments of ``from_url``.
         write: False sends nothing that writes.
 
     Attributes:
-        url: of the server, without what belongs to the client.
-        write: as given.
         server: the client for what needs no database.
     """
 
@@ -109,25 +102,13 @@ class Backend:
         return [known.get(name, name) for name in names]
 
     async def page(self, database: str, prefix: bytes, start: bytes, count: int) -> KeyPage:
-        """Return the first keys from ``start`` on.
-
-        Args:
-            database: its name.
-            prefix: of the keys.
-            start: the first key that may be among them.
-            count: of keys, at most; one more is read, and one before them.
-        """
+        """Return the first keys of a prefix from ``start`` on: so many, and one more is read, and one before them."""
         client = await self.client(database)
         keys = await client.Slice(max(start, prefix), count + 1, include_value=False, prefix=prefix)
         return KeyPage(keys[:count], await self._has_before(client, prefix, start), len(keys) > count)
 
     async def page_before(self, database: str, prefix: bytes, end: bytes | None, count: int) -> KeyPage:
-        """Return the last keys before ``end``.
-
-        Args:
-            database, prefix, count: as in :meth:`page`.
-            end: the key after the last one; None for the end.
-        """
+        """Return the last keys of a prefix before the key ``end``; None for the end."""
         client = await self.client(database)
         keys = await self._down(client, prefix, end, count + 1)
         has_next = end is not None and bool(await client.Slice(end, 1, include_value=False, prefix=prefix))
@@ -155,8 +136,7 @@ class Backend:
     async def change(self, database: str, key: bytes, expected: bytes | None, value: bytes | None) -> bool:
         """Set the value of a key, or delete it for None, if its value is still the expected one; None expects none.
 
-        Returns:
-            False if it is another one by now; nothing was written.
+        Return False, and write nothing, if it is another one by now.
         """
         batch = (await self.client(database)).WriteBatch()
         batch.Check(key, MISSING if expected is None else expected)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 from attrs import asdict, define
 from starlette.requests import Request
@@ -20,15 +20,11 @@ _TIMEOUT: Final = 7 * 86400.0
 
 @define
 class ConsoleBackup:
-    """A backup that this console asked for.
+    """A backup that this console asked for: ``running``, ``done`` or ``failed``.
 
     Attributes:
-        database: its name.
         directory: on the server.
         started_at: in seconds of Unix time.
-        state: ``running``, ``done`` or ``failed``.
-        error: why it failed.
-        report: of a backup that is done.
     """
 
     database: str
@@ -66,7 +62,7 @@ class Backups:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def report(self) -> list[dict[str, Any]]:
+    def report(self) -> list[dict[str, object]]:
         """Return what the page shows of them."""
         return [asdict(backup) for backup in reversed(self._backups)]
 

@@ -10,11 +10,7 @@ _SHORT: Final = {b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
 def escape(data: bytes, keep: str = "") -> str:
-    r"""Return bytes as text; :func:`unescape` gives back the same bytes.
-
-    Args:
-        data: any bytes.
-        keep: characters that are not printable and stay as they are.
+    r"""Return bytes as text; :func:`unescape` gives back the same bytes. The characters to ``keep`` stay as they are.
 
     >>> escape(b"user:\xff\n"), escape("\u00e9\\".encode())
     ('user:\\xff\\x0a', 'é\\\\')

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NoReturn
 
 from attrs import frozen
 
@@ -15,16 +15,12 @@ _BYTES_PER_LINE: Final = 16
 _TEXT_CONTROLS: Final = str.maketrans("", "", "\n\t")
 _CONTAINERS: Final = (b"{", b"[")
 
-_Tokens: TypeAlias = list[str]
-
 
 @frozen
 class Format:
-    """A way to show bytes as text and to read them back.
+    """A way to show bytes as text, and to read them back.
 
-    Attributes:
-        render: returns the text of bytes; a ValueError or ProtocolError says that they are not of this format.
-        parse: returns the bytes of a text; a UsageError says what is wrong in it.
+    ``render`` raises a ValueError or ProtocolError for bytes that are not of this format, and ``parse`` a UsageError.
     """
 
     render: Callable[[bytes], str]
@@ -81,12 +77,13 @@ def _checked(text: str) -> str:
     return text
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-def _indent(tokens: _Tokens) -> str:
-    """Lay out by lines; in one line what is nested so deeply that the indents would be many times the text."""
+def indent_json(text: str) -> str:
+    """Lay JSON out by lines; in one line what is nested so deeply that the indents would be many times the text."""
+    tokens = _TOKEN.findall(text)
     parts: list[str] = []
     depth = 0
     for before, each in zip(["", *tokens], tokens, strict=False):
@@ -102,11 +99,12 @@ def _indent(tokens: _Tokens) -> str:
     return "".join(parts)
 
 
-_LAYOUTS: Final[tuple[Callable[[_Tokens], str], ...]] = (
-    "".join,
-    lambda tokens: "".join(f"{token} " if token in (",", ":") else token for token in tokens),
-    _indent,
-)
+def join_json(text: str) -> str:
+    """Lay JSON out in one line with spaces."""
+    return "".join([f"{token} " if token in (",", ":") else token for token in _TOKEN.findall(text)])
+
+
+_LAYOUTS: Final = (lambda text: "".join(_TOKEN.findall(text)), join_json, indent_json)
 """How JSON is laid out in one line, in one line with spaces, and indented."""
 
 
@@ -116,15 +114,13 @@ def _lay_out_like(text: str, original: bytes) -> str:
         known = _checked(original.decode())
     except ValueError:
         return text
-    before = _TOKEN.findall(known)
-    layouts = (layout for layout in _LAYOUTS if layout(before) == known)
-    return next((layout(_TOKEN.findall(text)) for layout in layouts), text)
+    return next((layout(text) for layout in _LAYOUTS if layout(known) == known), text)
 
 
 FORMATS: Final[Mapping[str, Format]] = {
     "text": Format(_render_text, _parse_text),
     "json": Format(
-        lambda data: _indent(_TOKEN.findall(_checked(data.decode()))),
+        lambda data: indent_json(_checked(data.decode())),
         lambda text: _parse_text(_checked(text)),
     ),
     "msgpack": Format(_render_msgpack, text_to_msgpack),
@@ -145,12 +141,16 @@ def render(data: bytes) -> dict[str, str]:
     return found
 
 
+def preferred_formats(data: bytes) -> Sequence[str]:
+    """Return the names of formats for people, of which the first that fits a value is shown first."""
+    return ("json", "text", "msgpack") if data.lstrip().startswith(_CONTAINERS) else ("text", "msgpack")
+
+
 def best_format(data: bytes, texts: Mapping[str, str]) -> str:
     """Return the name of the format in which a value is shown first."""
-    if "json" in texts and data.lstrip().startswith(_CONTAINERS):
-        return "json"
-    if "text" in texts or "msgpack" in texts:
-        return "text" if "text" in texts else "msgpack"
+    for name in preferred_formats(data):
+        if name in texts:
+            return name
     try:
         data.decode()
     except ValueError:
@@ -159,12 +159,7 @@ def best_format(data: bytes, texts: Mapping[str, str]) -> str:
 
 
 def parse(name: str, text: str, original: bytes | None = None) -> bytes:
-    """Return the bytes of an edited text.
-
-    Args:
-        name: of the format.
-        text: as edited.
-        original: the value before; JSON keeps its layout.
+    """Return the bytes of an edited text of a format; JSON keeps the layout of the ``original`` value.
 
     Raises:
         UsageError: there is no such format, or the text is none of it.

@@ -8,7 +8,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import define, field
 
@@ -72,20 +72,12 @@ class Group:
         return Group(self.name, keys, keys * self.key_bytes // self.keys, self.sampled, self.sampled_bytes, True)
 
     def estimate(self, mean: float) -> int:
-        """Return about how many bytes its keys and values have.
-
-        Args:
-            mean: bytes of a value, where none of this group was read.
-        """
+        """Return about how many bytes its keys and values have, by a ``mean`` where none of its values was read."""
         return round(self.key_bytes + self.keys * (self.sampled_bytes / self.sampled if self.sampled else mean))
 
 
 class Fraction:
-    """How far a key is on the way between two others, as if the keys were spread evenly.
-
-    Args:
-        first, last: the keys.
-    """
+    """How far a key is on the way between a first and a last one, as if the keys were spread evenly."""
 
     def __init__(self, first: bytes, last: bytes) -> None:
         common = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
@@ -113,11 +105,8 @@ class PrefixScan:
     """A scan of the keys with a prefix, by what comes up to the first separator behind it.
 
     Attributes:
-        database: that is scanned.
-        prefix: of the keys.
         separators: the bytes that end a prefix.
         state: ``running``, ``done``, ``stopped`` or ``failed``.
-        error: why it failed.
         fraction: about how far it is, from 0 to 1; None if that is not known.
         total: of all keys so far.
         watched_at: when it was asked about last, by the event loop's time.
@@ -172,13 +161,10 @@ class PrefixScan:
         self.state, self.fraction = "done", 1.0
 
     async def _skip(self, client: _Client, keys: Sequence[bytes]) -> bytes | None:
-        """Sample the rest of a very large prefix instead of counting it.
+        """Sample the rest of a very large prefix instead of counting it; return its last key, or None to count on.
 
         The sample says how many bytes of the disk a key takes, with its value and compressed; the server, how many
-        there are.
-
-        Returns:
-            Its last key; None to go on counting, also where the server does not say.
+        there are, if it is no old one.
         """
         group = self._current
         if group is None or group.name is None or group.name == self._asked or not keys[0].startswith(group.name):
@@ -272,11 +258,11 @@ class PrefixScan:
         groups = [group for _, _, group in self._finished] + ([self._current] if self._current else [])
         return sorted(groups, key=lambda group: group.estimate(mean), reverse=True)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, object]:
         """Return what the page shows of it."""
         mean, groups = self._mean(), self._biggest()
 
-        def shown(group: Group) -> dict[str, Any]:
+        def shown(group: Group) -> dict[str, object]:
             name = None if group.name is None else escape(group.name)
             figures = {"keys": group.keys, "bytes": group.estimate(mean), "sampled": group.sampled}
             return {
@@ -310,11 +296,7 @@ class PrefixScans:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, client: _Client, scan: PrefixScan) -> PrefixScan:
-        """Start a scan.
-
-        Raises:
-            UsageError: as many as may are running.
-        """
+        """Start a scan, unless as many as may are running."""
         if len(self._tasks) >= MAX_RUNNING:
             raise UsageError(f"{MAX_RUNNING} scans are running; stop one, or wait for its end")
         self._scans[scan.id] = scan
@@ -326,11 +308,7 @@ class PrefixScans:
         return scan
 
     def get(self, scan_id: str) -> PrefixScan:
-        """Return a scan, and note that it is watched.
-
-        Raises:
-            UsageError: there is none.
-        """
+        """Return a scan, and note that it is watched."""
         if scan_id not in self._scans:
             raise UsageError("there is no such scan any more; start it again")
         scan = self._scans[scan_id]

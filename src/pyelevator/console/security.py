@@ -46,11 +46,7 @@ HEADERS: Final = {
 
 
 class Sessions:
-    """The secrets of a console: its token, and the cookies and CSRF tokens that it has made.
-
-    Attributes:
-        token: in the URL that is printed at the start.
-    """
+    """The secrets of a console: the token in its URL, and the cookies and CSRF tokens that it has made."""
 
     def __init__(self) -> None:
         self.token: Final = secrets.token_urlsafe(32)
@@ -58,7 +54,7 @@ class Sessions:
 
     def accepts_token(self, token: str) -> bool:
         """Return whether a token is the one of the URL."""
-        return hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
+        return _is_same(token, self.token)
 
     def make_cookie(self) -> str:
         """Return the cookie of a new session."""
@@ -68,8 +64,7 @@ class Sessions:
     def accepts_cookie(self, cookie: str) -> bool:
         """Return whether a cookie is one of :meth:`make_cookie`."""
         name, _, signature = cookie.partition(".")
-        expected = self._sign("session", name)
-        return hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode())
+        return _is_same(signature, self._sign("session", name))
 
     def csrf_token(self, cookie: str) -> str:
         """Return the CSRF token of a session."""
@@ -77,7 +72,7 @@ class Sessions:
 
     def accepts_csrf_token(self, cookie: str, token: str) -> bool:
         """Return whether a CSRF token is the one of the session."""
-        return hmac.compare_digest(token.encode("utf-8", "replace"), self.csrf_token(cookie).encode())
+        return _is_same(token, self.csrf_token(cookie))
 
     def _sign(self, purpose: str, text: str) -> str:
         message = f"{purpose}:{text}".encode("utf-8", "replace")
@@ -88,8 +83,6 @@ class SecurityMiddleware:
     """An ASGI application that lets through to another one what may pass.
 
     Args:
-        app: the application behind it.
-        sessions: the secrets.
         cookie_name: of the session's cookie; cookies do not tell ports apart, so it differs by console.
         allowed_hosts: names in ``Host`` that are no addresses, beside ``localhost``.
         loopback_only: of addresses, only those of loopback are its own.
@@ -178,6 +171,10 @@ class SecurityMiddleware:
             return False
         origin = request.headers.get("origin")
         return origin is None or origin.partition("://")[2] == request.headers.get("host")
+
+
+def _is_same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode())
 
 
 def _host_of(header: str) -> str:

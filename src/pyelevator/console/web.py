@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -46,7 +46,7 @@ def backend_of(request: Request) -> Backend:
     return backend
 
 
-async def show(key: bytes, data: bytes | None) -> dict[str, Any]:
+async def show(key: bytes, data: bytes | None) -> dict[str, object]:
     """Return what the page shows of a pair; of a large value only the beginning.
 
     Formats are tried in a thread: some values take a second.
@@ -54,7 +54,7 @@ async def show(key: bytes, data: bytes | None) -> dict[str, Any]:
     return await run_in_threadpool(_show, key, data)
 
 
-def _show(key: bytes, data: bytes | None) -> dict[str, Any]:
+def _show(key: bytes, data: bytes | None) -> dict[str, object]:
     if data is None:
         return {"key": escape(key), "digest": None, "error": "there is no such key any more"}
     is_large = len(data) > MAX_SHOWN
@@ -70,40 +70,28 @@ def _show(key: bytes, data: bytes | None) -> dict[str, Any]:
 
 
 def required(query: Mapping[str, str], name: str) -> str:
-    """Return a parameter.
-
-    Raises:
-        UsageError: it is missing.
-    """
+    """Return a parameter; it is a UsageError if it is missing."""
     if name not in query:
         raise UsageError(f"the parameter {name} is missing")
     return query[name]
 
 
 def page_size(text: str) -> int:
-    """Return how many keys a page is to have.
-
-    Raises:
-        UsageError: it is no number, or too large.
-    """
+    """Return how many keys a page is to have."""
     if not text.isdecimal() or len(text) > len(str(MAX_PAGE)) or not 1 <= int(text) <= MAX_PAGE:
         raise UsageError(f"count is a number from 1 to {MAX_PAGE}")
     return int(text)
 
 
-class Body(dict[str, Any]):
+class Body(dict[str, str]):
     """The members of a JSON object; a missing one is a mistake of the request."""
 
-    def __missing__(self, name: str) -> Any:
+    def __missing__(self, name: str) -> NoReturn:
         raise UsageError(f"the member {name} is missing")
 
 
 async def json_body(request: Request) -> Body:
-    """Return the JSON object of texts that a request brings.
-
-    Raises:
-        UsageError: it brings none.
-    """
+    """Return the JSON object of texts that a request brings."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise UsageError("a request has a JSON object as its body (Content-Type: application/json)")
     try:

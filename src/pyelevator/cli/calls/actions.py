@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 from attrs import asdict
@@ -12,6 +12,8 @@ from pyelevator.cli.calls.layouts import Row
 from pyelevator.cli.progress import call_with_progress
 from pyelevator.client import Elevator
 from pyelevator.commands import RepairReport
+
+T = TypeVar("T")
 
 _CHUNK: Final = 10_000
 """Keys of one request of ``delete`` and ``mget``."""
@@ -23,8 +25,14 @@ def get_value(client: Elevator[bytes], key: bytes, default: bytes | None) -> byt
 
 
 def put_with(
-    put: Callable[..., Any], client: Elevator[bytes], *, key: bytes, value: bytes | None, file: bytes | None, sync: bool
-) -> Any:
+    put: Callable[..., object],
+    client: Elevator[bytes],
+    *,
+    key: bytes,
+    value: bytes | None,
+    file: bytes | None,
+    sync: bool,
+) -> object:
     """Set the value of a key, the given one or a file's, by a method of the client; return what that returns."""
     given = [data for data in (value, file) if data is not None]
     if len(given) != 1:
@@ -68,8 +76,8 @@ def read_range(
     parts = _parts(keys_only, values_only)
     counted = limit is not None and not stop and not (reverse and start)
     rows = client.RangeIter(
-        start or None,
-        limit if counted else stop or None,
+        start,
+        limit if counted else stop,
         prefix=prefix,
         reverse=reverse,
         consistent=consistent,
@@ -95,18 +103,13 @@ def read_slice(
     return _rows(client.Slice(start or None, count, prefix=prefix, reverse=reverse, **options), parts)
 
 
-def count_keys(client: Elevator[bytes], start: bytes | None, stop: bytes | None, prefix: bytes | None) -> int:
-    """Return the number of keys of a range."""
-    return client.Count(start or None, stop or None, prefix=prefix)
-
-
 def delete_range(
     client: Elevator[bytes], *, start: bytes | None, stop: bytes | None, prefix: bytes | None, every: bool, sync: bool
 ) -> int:
     """Delete the keys of a range, and return how many there were; everything only if that is said."""
     if not (start or stop or prefix or every):
         raise click.UsageError("say which keys: START, STOP or --prefix KEY; or --all for the whole database")
-    return client.DeleteRange(start or None, stop or None, prefix=prefix, sync=sync)
+    return client.DeleteRange(start, stop, prefix=prefix, sync=sync)
 
 
 def _parts(keys_only: bool, values_only: bool) -> Sequence[str]:
@@ -127,7 +130,7 @@ def read_sizes(client: Elevator[bytes], prefixes: Sequence[bytes]) -> Iterable[R
     return [{"prefix": prefix, "bytes": size} for prefix, size in zip(prefixes, client.sizes(prefixes), strict=True)]
 
 
-def create_database(client: Elevator[bytes], db_name: str, options: Sequence[tuple[str, Any]]) -> None:
+def create_database(client: Elevator[bytes], db_name: str, options: Sequence[tuple[str, object]]) -> None:
     """Create a database with options."""
     client.createdb(db_name, dict(options) or None)
 
@@ -141,17 +144,17 @@ def drop_database(client: Elevator[bytes], db_name: str, force: bool, yes: bool)
 
 def compact_database(client: Elevator[bytes], start: bytes | None, stop: bytes | None, progress: bool | None) -> None:
     """Reclaim the space of deleted and overwritten pairs, and show how far the server is with it."""
-    call_with_progress(client, lambda: client.compact(start or None, stop or None), "compact", shown=progress)
+    call_with_progress(client, lambda: client.compact(start, stop), "compact", shown=progress)
 
 
-def repair_database(client: Elevator[bytes], db_name: str | None, force: bool) -> Mapping[str, Any]:
+def repair_database(client: Elevator[bytes], db_name: str | None, force: bool) -> Mapping[str, object]:
     """Repair a database, and return the report by the names of its parts."""
     client.connect(db_name)
     report = client.repairdb(force=force)
     return asdict(report or RepairReport())
 
 
-def read_option(_: click.Context, param: click.Parameter, pairs: Iterable[str]) -> list[tuple[str, Any]]:
+def read_option(_: click.Context, param: click.Parameter, pairs: Iterable[str]) -> list[tuple[str, object]]:
     """Read ``NAME=VALUE``; numbers and truth values are what they look like.
 
     >>> read_option(None, None, ["block_size=4096", "compression=none", "paranoid_checks=true"])
@@ -162,6 +165,6 @@ def read_option(_: click.Context, param: click.Parameter, pairs: Iterable[str]) 
         name, mark, text = pair.partition("=")
         if not mark:
             raise click.BadParameter(f"{pair!r} is no NAME=VALUE", param=param)
-        words: Mapping[str, Any] = {"true": True, "false": False}
+        words: Mapping[str, object] = {"true": True, "false": False}
         read.append((name, int(text) if text.lstrip("-").isdigit() else words.get(text.lower(), text)))
     return read

@@ -34,11 +34,7 @@ OPERATIONS: Final[Mapping[str, _Operation]] = {
 
 
 def read_batch(client: Elevator[bytes], lines: Iterable[bytes], sync: bool) -> None:
-    """Read a batch in the format that the command line asks for, and write it.
-
-    Raises:
-        click.UsageError: a line is no operation; it is named, and nothing was written.
-    """
+    """Read a batch in the format that the command line asks for, and write it; nothing if a line is no operation."""
     params = click.get_current_context().params
     encoding = encoding_of(params)
     numbered, read = _FORMATS[bool(params.get("json"))]

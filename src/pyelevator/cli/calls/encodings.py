@@ -6,7 +6,7 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
@@ -33,11 +33,7 @@ _CODINGS: Final[Mapping[Encoding, _Coding]] = {
 
 
 def decode(text: str | bytes, encoding: Encoding) -> bytes:
-    """Return the bytes that a text stands for.
-
-    Args:
-        text: an argument of the command line, or what stands in a file.
-        encoding: of the text; white space within hex and base64 does not count.
+    """Return the bytes that a text stands for; white space within hex and base64 does not count.
 
     >>> decode("6162", Encoding.HEX), decode("YWI=", Encoding.BASE64)
     (b'ab', b'ab')
@@ -61,7 +57,7 @@ def encode(data: bytes, encoding: Encoding) -> bytes:
     return _CODINGS[encoding].encode(data)
 
 
-def to_json(data: bytes, encoding: Encoding) -> Any:
+def to_json(data: bytes, encoding: Encoding) -> str | dict[str, str]:
     """Return what stands for bytes in JSON: a string, or an object with base64 for what is not UTF-8.
 
     >>> to_json(b"ab", Encoding.TEXT), to_json(b"ab", Encoding.HEX), to_json(bytes([255]), Encoding.TEXT)
@@ -83,7 +79,7 @@ def to_member(name: str, data: bytes, encoding: Encoding) -> tuple[str, str]:
         return f"{name}_base64", b64encode(data).decode("ascii")
 
 
-def take_member(members: dict[str, Any], name: str, encoding: Encoding) -> bytes:
+def take_member(members: dict[str, object], name: str, encoding: Encoding) -> bytes:
     """Take the bytes of a member out of an object.
 
     >>> take_member({"key_base64": "/w=="}, "key", Encoding.TEXT)
@@ -101,7 +97,7 @@ def take_member(members: dict[str, Any], name: str, encoding: Encoding) -> bytes
     raise ValueError(f"{name} is missing")
 
 
-def dump_json(value: Any) -> str:
+def dump_json(value: object) -> str:
     r"""Return a value as JSON in one line, in which everything that is not printable is escaped.
 
     >>> print(dump_json({"a": "\x9b" + chr(233)}))

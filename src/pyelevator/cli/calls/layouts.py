@@ -2,24 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from attrs import frozen
 
 from pyelevator.cli.calls.encodings import Encoding, dump_json, encode, to_json, to_member
 from pyelevator.cli.logs import printable
 
-Row: TypeAlias = Mapping[str, bytes | str | int | None]
+Cell: TypeAlias = bytes | str | int | None
+Row: TypeAlias = Mapping[str, Cell]
 """The parts of a row by name, in order: ``{"key": b"a", "value": b"1"}``."""
 
 
 @frozen
 class Layout(ABC):
-    """A way to write results as bytes.
-
-    Attributes:
-        encoding: of keys and values.
-    """
+    """A way to write results as bytes, with keys and values in an encoding."""
 
     encoding: Encoding = Encoding.TEXT
 
@@ -32,14 +29,14 @@ class Layout(ABC):
         """Return the text of one row."""
 
     @abstractmethod
-    def result(self, result: Any) -> bytes:
+    def result(self, result: object) -> bytes:
         """Return the text of a number, a truth value or a report."""
 
     def rows(self, rows: Iterable[Row]) -> Iterable[bytes]:
         """Return the texts of rows, one after the other as they come."""
         return map(self.row, rows)
 
-    def _cell(self, cell: bytes | str | int | None) -> bytes:
+    def _cell(self, cell: Cell) -> bytes:
         if cell is None:
             return b""
         if isinstance(cell, bytes):
@@ -47,11 +44,12 @@ class Layout(ABC):
         return str(cell).encode("utf-8", "surrogateescape")
 
 
+@frozen
 class Lines(Layout):
-    """One line for each result, with tabs between the parts of a row, and the bytes as they are."""
+    """One line for each result, with a separator between the parts of a row, and the bytes as they are."""
 
-    separator = b"\t"
-    end = b"\n"
+    separator: bytes = b"\t"
+    end: bytes = b"\n"
 
     def value(self, data: bytes) -> bytes:
         return self._cell(data) + self.end
@@ -59,25 +57,11 @@ class Lines(Layout):
     def row(self, row: Row) -> bytes:
         return self.separator.join([self._cell(cell) for cell in row.values()]) + self.end
 
-    def result(self, result: Any) -> bytes:
+    def result(self, result: object) -> bytes:
         if isinstance(result, Mapping):
             lines = [f"{name.replace('_', ' ')}: {_in_words(part)}" for name, part in result.items()]
             return b"".join([line.encode("utf-8", "surrogateescape") + self.end for line in lines])
         return _in_words(result).encode() + self.end
-
-
-class NullSeparated(Lines):
-    """Each result, and each part of a row, ends with NUL, as xargs -0 and sort -z read it."""
-
-    separator = b"\0"
-    end = b"\0"
-
-
-class Raw(Lines):
-    """Nothing but the bytes of values."""
-
-    separator = b""
-    end = b""
 
 
 class Screen(Lines):
@@ -90,7 +74,7 @@ class Screen(Lines):
         return "\t".join([printable(self._cell(cell)) for cell in row.values()]).encode() + b"\n"
 
 
-class JsonLines(Layout):
+class Json(Layout):
     """JSON: one document for a result, one in a line for each row; a row of one part is that part."""
 
     def value(self, data: bytes) -> bytes:
@@ -109,11 +93,11 @@ class JsonLines(Layout):
             )
         )
 
-    def result(self, result: Any) -> bytes:
+    def result(self, result: object) -> bytes:
         return dump_json(result).encode("utf-8") + b"\n"
 
 
-def _in_words(result: Any) -> str:
+def _in_words(result: object) -> str:
     """Return a result as text: ``true``, ``3``, ``a, b``.
 
     >>> _in_words(True), _in_words(3), _in_words(("a", "b")), _in_words(())

@@ -3,45 +3,37 @@
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import click
 from attrs import evolve, frozen
 
 from pyelevator.cli.calls.encodings import Encoding
-from pyelevator.cli.calls.layouts import JsonLines, Layout, Lines, NullSeparated, Raw, Row, Screen
+from pyelevator.cli.calls.layouts import Json, Layout, Lines, Row, Screen
 from pyelevator.cli.calls.parameters import IN_SHELL
 from pyelevator.cli.errors import ExitCode
 from pyelevator.cli.logs import printable
 
 _LAYOUTS: Final[Mapping[str, Callable[[Encoding], Layout]]] = {
-    "json": JsonLines,
-    "null": NullSeparated,
-    "raw": Raw,
+    "json": Json,
+    "null": partial(Lines, separator=b"\0", end=b"\0"),
+    "raw": partial(Lines, separator=b"", end=b""),
 }
+"""Option -> layout; xargs -0 and sort -z read results, and parts of rows, that end with NUL."""
 
 
 @frozen
 class Output:
-    """The output of one command.
-
-    Attributes:
-        layout: how results are written.
-        write: writes texts one after the other.
-    """
+    """The output of one command: how results are laid out, and what writes the texts."""
 
     layout: Layout
     write: Callable[[Iterable[bytes]], None]
 
     @classmethod
     def to_stdout(cls, encoding: Encoding, form: str | None) -> "Output":
-        """Return the output of a one-shot command: page by page if stdout is a terminal.
-
-        Args:
-            encoding: of keys and values.
-            form: ``json``, ``null`` or ``raw``; None for lines.
-        """
+        """Return the output of a one-shot command, in one of ``_LAYOUTS``: page by page if stdout is a terminal."""
         is_terminal = sys.stdout.isatty()
         layout = _LAYOUTS[form](encoding) if form else (Screen if is_terminal else Lines)(encoding)
         return cls(layout, show_pages if is_terminal and form != "raw" else write_stdout)
@@ -56,7 +48,7 @@ class Output:
         self.write([self.layout.value(data)])
         return ExitCode.DONE
 
-    def result(self, result: Any) -> ExitCode:
+    def result(self, result: object) -> ExitCode:
         """Show a number, a truth value or a report."""
         self.write([self.layout.result(result)])
         return ExitCode.DONE
@@ -128,7 +120,7 @@ def show_found(output: Output, rows: Iterable[Row]) -> ExitCode:
     """Show rows of keys and values, and say which keys are missing; in JSON their value is null."""
     found = list(rows)
     missing = [key for row in found if row["value"] is None and isinstance(key := row["key"], bytes)]
-    is_json = isinstance(output.layout, JsonLines)
+    is_json = isinstance(output.layout, Json)
     output.rows(found if is_json else [row for row in found if row["value"] is not None])
     for key in missing:
         complain(f"Key not found: {printable(key)}")

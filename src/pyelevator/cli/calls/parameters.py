@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from pyelevator.cli.calls.encodings import Encoding, decode
 from pyelevator.cli.command import ParamType
 from pyelevator.cli.connection import DatabaseType
+from pyelevator.cli.progress import QUIET
 
 STDIN: Final = "-"
 
@@ -21,11 +22,9 @@ class DataType(ParamType):
 
     name = "data"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Return the bytes."""
-        if isinstance(value, bytes):
-            return value
-        return self._decode(value, param, ctx)
+        return value if isinstance(value, bytes) else self._decode(value, param, ctx)
 
     def _decode(self, text: str | bytes, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
         try:
@@ -41,12 +40,19 @@ class KeyType(DataType):
     name = "key"
 
 
+class BoundType(KeyType):
+    """The first or the last key of a range; an empty one stands for the beginning or the end."""
+
+    def convert(self, value: str | bytes, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        return super().convert(value, param, ctx) or None
+
+
 class ValueType(DataType):
     """A value; ``-`` stands for what stdin brings."""
 
     name = "value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str | bytes, param: click.Parameter | None, ctx: click.Context | None) -> object:
         if value == STDIN:
             return self._decode(read_stdin(param, ctx), param, ctx)
         return super().convert(value, param, ctx)
@@ -65,7 +71,7 @@ class FileType(FilesType, DataType):
 
     name = "file"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
         try:
             return self._decode(Path(value).read_bytes(), param, ctx)
         except OSError as error:
@@ -75,7 +81,7 @@ class FileType(FilesType, DataType):
 class KeysType(KeyType):
     """Keys: one, or with ``-`` those that stdin brings, one in a line or each with a NUL behind it."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
         if value != STDIN:
             return [self._decode(value, param, ctx)]
         is_null = ctx is not None and bool(ctx.params.get("null"))
@@ -87,7 +93,7 @@ class LinesType(FilesType):
 
     name = "lines"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Return the lines, as bytes."""
         if value == STDIN:
             return ctx.meta[IN_SHELL] if ctx is not None and IN_SHELL in ctx.meta else sys.stdin.buffer
@@ -98,11 +104,7 @@ class LinesType(FilesType):
 
 
 def read_stdin(param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-    """Return what stdin brings until its end.
-
-    Raises:
-        click.BadParameter: it is where the shell reads its commands.
-    """
+    """Return what stdin brings until its end; refuse that where the shell reads its commands from it."""
     if ctx is not None and IN_SHELL in ctx.meta:
         raise click.BadParameter("the shell itself reads from stdin; give it here, or in a file", ctx, param)
     return sys.stdin.buffer.read()
@@ -128,20 +130,13 @@ def flatten(_: click.Context, __: click.Parameter, groups: Iterable[list[bytes]]
     return [key for group in groups for key in group]
 
 
-def encoding_of(params: Mapping[str, Any]) -> Encoding:
+def encoding_of(params: Mapping[str, object]) -> Encoding:
     """Return the encoding that the parameters ask for."""
     return next((encoding for encoding in Encoding if params.get(encoding.value)), Encoding.TEXT)
 
 
-def take_format(params: dict[str, Any]) -> tuple[Encoding, str | None]:
-    """Take the options of the format out of a command's parameters.
-
-    Returns:
-        The encoding of what is printed, and ``json``, ``null``, ``raw`` or None.
-
-    Raises:
-        click.UsageError: they contradict one another.
-    """
+def take_format(params: dict[str, object]) -> tuple[Encoding, str | None]:
+    """Take the options of the format out of a command's parameters: the output's encoding, and its form if any."""
     encoding = encoding_of(params)
     for names in (("hex", "base64"), ("json", "null", "raw")):
         given = [name for name in names if params.pop(name, False)]
@@ -151,34 +146,65 @@ def take_format(params: dict[str, Any]) -> tuple[Encoding, str | None]:
     return Encoding(printed) if printed else encoding, given[0] if given else None
 
 
-def _flag(name: str, text: str) -> click.Option:
-    return click.Option([f"--{name}"], is_flag=True, is_eager=True, help=text)
+def flag(names: str, help: str, **traits: bool) -> click.Option:
+    """Make an option that is on or off, of its name and perhaps that of its parameter."""
+    return click.Option(names.split(), is_flag=True, help=help, **traits)
 
 
-RAW: Final = _flag("raw", "Print exactly the bytes of the value, with no newline behind it.")
+def option(name: str, kind: ParamType, metavar: str, help: str, **traits: Any) -> click.Option:
+    """Make an option with a value."""
+    return click.Option([name], type=kind, metavar=metavar, help=help, **traits)
+
+
+def argument(metavar: str, kind: ParamType, name: str = "", **traits: Any) -> click.Argument:
+    """Make an argument, which is required unless brackets are around it in the help."""
+    names, is_required = [name or metavar.strip("[]").lower()], metavar[0] != "["
+    return click.Argument(names, type=kind, required=is_required, metavar=metavar, **traits)
+
+
+KEY: Final = KeyType()
+VALUE: Final = ValueType()
+COUNT: Final = click.IntRange(min=0)
+_BOUND: Final = BoundType()
+_DATABASE: Final = DatabaseType()
+
 FORMATS: Final[Sequence[click.Parameter]] = (
-    _flag("hex", "Keys and values are hex, in arguments, input and output."),
-    _flag("base64", "Keys and values are base64, in arguments, input and output."),
+    flag("--hex", "Keys and values are hex, in arguments, input and output.", is_eager=True),
+    flag("--base64", "Keys and values are base64, in arguments, input and output.", is_eager=True),
     click.Option(
         ["--print-as"],
         type=click.Choice([encoding.value for encoding in Encoding]),
         help="Encoding of keys and values in the output, whatever that of the arguments is.",
     ),
-    _flag("json", "Print JSON: one document, or one in each line for rows."),
-    _flag("null", "Items end with NUL instead of a newline, in input and output (for xargs -0)."),
+    flag("--json", "Print JSON: one document, or one in each line for rows.", is_eager=True),
+    flag("--null", "Items end with NUL instead of a newline, in input and output (for xargs -0).", is_eager=True),
 )
 
-KEY: Final = click.Argument(["key"], type=KeyType(), metavar="KEY")
-KEYS: Final = click.Argument(["keys"], type=KeysType(), metavar="KEY...", nargs=-1, required=True, callback=flatten)
-VALUE: Final = click.Argument(["value"], type=ValueType(), metavar="[VALUE]", required=False)
-VALUE_FILE: Final = click.Option(["--file"], type=FileType(), metavar="FILE", help="File that holds the value.")
-START: Final = click.Argument(["start"], type=KeyType(), metavar="[START]", required=False)
-STOP: Final = click.Argument(["stop"], type=KeyType(), metavar="[STOP]", required=False)
-PREFIX: Final = click.Option(["--prefix"], type=KeyType(), metavar="KEY", help="Select keys that start with KEY.")
-LIMIT: Final = click.Option(["--limit"], type=click.IntRange(min=0), metavar="N", help="Print at most N rows.")
-REVERSE: Final = click.Option(["--reverse"], is_flag=True, help="Go from the last key to the first.")
-KEYS_ONLY: Final = click.Option(["--keys", "keys_only"], is_flag=True, help="Print keys only.")
-VALUES_ONLY: Final = click.Option(["--values", "values_only"], is_flag=True, help="Print values only.")
-SYNC: Final = click.Option(["--sync"], is_flag=True, help="Wait until it is on the server's disk.")
-LINES: Final = click.Argument(["lines"], type=LinesType(), metavar="[FILE]", default=STDIN)
-DATABASE: Final = click.Argument(["db_name"], type=DatabaseType(), metavar="NAME")
+_SHARED: Final[Mapping[str, click.Parameter]] = {
+    (param.opts[0] if isinstance(param, click.Option) else str(param.metavar)): param
+    for param in (
+        argument("KEY", KEY),
+        argument("KEY...", KeysType(), "keys", nargs=-1, callback=flatten),
+        argument("VALUE", VALUE),
+        argument("[VALUE]", VALUE),
+        argument("[START]", _BOUND),
+        argument("[STOP]", _BOUND),
+        argument("[FILE]", LinesType(), "lines", default=STDIN),
+        argument("NAME", _DATABASE, "db_name"),
+        argument("[NAME]", _DATABASE, "db_name"),
+        option("--file", FileType(), "FILE", "File that holds the value."),
+        option("--prefix", KEY, "KEY", "Select keys that start with KEY."),
+        option("--limit", COUNT, "N", "Print at most N rows."),
+        flag("--raw", "Print exactly the bytes of the value, with no newline behind it.", is_eager=True),
+        flag("--reverse", "Go from the last key to the first."),
+        flag("--keys keys_only", "Print keys only."),
+        flag("--values values_only", "Print values only."),
+        flag("--sync", "Wait until it is on the server's disk."),
+        QUIET,
+    )
+}
+
+
+def shared(usage: str) -> Sequence[click.Parameter]:
+    """Return parameters that several commands have, by how the help shows them: ``KEY [VALUE] --sync``."""
+    return [_SHARED[shown] for shown in usage.split()]

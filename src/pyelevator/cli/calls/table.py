@@ -10,29 +10,10 @@ from attrs import frozen
 from pyelevator.cli.calls import actions
 from pyelevator.cli.calls.batches import read_batch
 from pyelevator.cli.calls.output import Output, show_found, show_names, show_nothing, show_truth
-from pyelevator.cli.calls.parameters import (
-    DATABASE,
-    FORMATS,
-    KEY,
-    KEYS,
-    KEYS_ONLY,
-    LIMIT,
-    LINES,
-    PREFIX,
-    RAW,
-    REVERSE,
-    START,
-    STOP,
-    SYNC,
-    VALUE,
-    VALUE_FILE,
-    VALUES_ONLY,
-    take_format,
-)
-from pyelevator.cli.command import sectioned
+from pyelevator.cli.calls.parameters import COUNT, FORMATS, KEY, VALUE, argument, flag, option, shared, take_format
+from pyelevator.cli.command import SectionedCommand
 from pyelevator.cli.connection import CONNECTION_NAMES, ConnectionOptions, connection_options
 from pyelevator.cli.errors import ExitCode
-from pyelevator.cli.progress import QUIET
 from pyelevator.client import Elevator
 
 
@@ -50,13 +31,21 @@ class Call:
         is_long: it may take longer than the client's timeout, and has none unless one is given.
     """
 
-    run: Callable[..., Any]
+    run: Callable[..., object]
     params: Sequence[click.Parameter]
     show: Callable[[Output, Any], ExitCode]
     help: str
     takes_db: bool = True
     connects: bool = True
     is_long: bool = False
+
+    def command(self, name: str, callback: Callable[..., object]) -> click.Command:
+        """Return the command of this name."""
+        return click.command(name, _CallCommand, help=self.help, params=[*self.params, *FORMATS])(callback)
+
+
+class _CallCommand(SectionedCommand):
+    sections = {"Format": [param.name or "" for param in FORMATS], "Connection": CONNECTION_NAMES}
 
 
 _BATCH_HELP: Final = """Write a batch: all of it, or nothing.
@@ -78,39 +67,29 @@ output of `elevator range --json` can be written to another database. Bytes that
 "value_base64"."""
 
 _SERVER: Final = {"takes_db": False, "connects": False}
-_ROWS: Final = (PREFIX, REVERSE, KEYS_ONLY, VALUES_ONLY)
 
 CALLS: Final[Mapping[str, Call]] = {
     "get": Call(
         actions.get_value,
-        [
-            KEY,
-            RAW,
-            click.Option(["--default"], type=VALUE.type, metavar="VALUE", help="Print VALUE if the key is missing."),
-        ],
+        [*shared("KEY --raw"), option("--default", VALUE, "VALUE", "Print VALUE if the key is missing.")],
         Output.value,
         "Print the value of KEY.\n\nThe exit code is 1 if there is no such key.",
     ),
     "put": Call(
         partial(actions.put_with, Elevator.Put),
-        [KEY, VALUE, VALUE_FILE, SYNC],
+        shared("KEY [VALUE] --file --sync"),
         show_nothing,
         "Set the value of KEY.\n\nThe VALUE - stands for all of stdin, newlines included.",
     ),
     "put-if-absent": Call(
         partial(actions.put_with, Elevator.PutIfAbsent),
-        [KEY, VALUE, VALUE_FILE, SYNC],
+        shared("KEY [VALUE] --file --sync"),
         show_truth,
         "Set the value of KEY if it has none.\n\nPrints true if it was set; else prints false, and the exit code is 1.",
     ),
     "compare-and-set": Call(
         Elevator.CompareAndSet,
-        [
-            KEY,
-            click.Argument(["expected"], type=VALUE.type, metavar="EXPECTED"),
-            click.Argument(["value"], type=VALUE.type, metavar="VALUE"),
-            SYNC,
-        ],
+        [*shared("KEY"), argument("EXPECTED", VALUE), *shared("VALUE --sync")],
         show_truth,
         "Set the value of KEY if it is EXPECTED.\n\nPrints true if it was set; else prints false, and the exit code is "
         "1. Of several clients that expect the same value, one succeeds.",
@@ -118,12 +97,10 @@ CALLS: Final[Mapping[str, Call]] = {
     "incr": Call(
         Elevator.Increment,
         [
-            KEY,
-            click.Argument(["by"], type=int, metavar="[BY]", default=1),
-            click.Option(
-                ["--initial"], type=int, default=0, metavar="N", help="Number that a missing key counts as. Default: 0."
-            ),
-            SYNC,
+            *shared("KEY"),
+            argument("[BY]", click.INT, default=1),
+            option("--initial", click.INT, "N", "Number that a missing key counts as. Default: 0.", default=0),
+            *shared("--sync"),
         ],
         Output.result,
         "Add BY to the number of KEY, and print the sum.\n\nBY defaults to 1, and may be negative. No client's "
@@ -131,27 +108,27 @@ CALLS: Final[Mapping[str, Call]] = {
     ),
     "delete": Call(
         actions.delete_keys,
-        [KEYS, SYNC],
+        shared("KEY... --sync"),
         show_nothing,
         "Remove keys; missing ones are no error.\n\nThe KEY - stands for all keys on stdin, one per line. "
         "They are removed together, or 10,000 at a time.",
     ),
     "get-and-delete": Call(
         Elevator.GetAndDelete,
-        [KEY, RAW, SYNC],
+        shared("KEY --raw --sync"),
         Output.value,
         "Remove KEY, and print the value that it had.\n\nOf several clients, one gets it. The exit code is 1 if there "
         "is no such key.",
     ),
     "exists": Call(
         Elevator.Exists,
-        [KEY],
+        shared("KEY"),
         show_truth,
         "Print whether KEY is there: true or false.\n\nThe exit code is 1 if it is not.",
     ),
     "mget": Call(
         actions.read_many,
-        [KEYS],
+        shared("KEY..."),
         show_found,
         "Print the values of several keys.\n\nEach line has a key, a tab and the value. The KEY - stands for all keys "
         "on stdin, one per line. The exit code is 1 if a key is missing; in JSON its value is null.",
@@ -159,11 +136,8 @@ CALLS: Final[Mapping[str, Call]] = {
     "range": Call(
         actions.read_range,
         [
-            START,
-            STOP,
-            LIMIT,
-            *_ROWS,
-            click.Option(["--consistent"], is_flag=True, help="Read all rows from one snapshot."),
+            *shared("[START] [STOP] --limit --prefix --reverse --keys --values"),
+            flag("--consistent", "Read all rows from one snapshot."),
         ],
         Output.rows,
         "Print keys and values from START to STOP.\n\nBoth keys are included; '' stands for the beginning or the end. "
@@ -172,17 +146,17 @@ CALLS: Final[Mapping[str, Call]] = {
     "slice": Call(
         actions.read_slice,
         [
-            click.Argument(["start"], type=START.type, metavar="START"),
-            click.Argument(["count"], type=click.IntRange(min=0), metavar="COUNT"),
-            *_ROWS,
+            argument("START", KEY),
+            argument("COUNT", COUNT),
+            *shared("--prefix --reverse --keys --values"),
         ],
         Output.rows,
         "Print COUNT keys and values from START on.\n\nWith --reverse, from START down. '' stands for the beginning, "
         "or with --reverse for the end. Each line has a key, a tab and the value.",
     ),
     "count": Call(
-        actions.count_keys,
-        [START, STOP, PREFIX],
+        Elevator.Count,
+        shared("[START] [STOP] --prefix"),
         Output.result,
         "Print the number of keys from START to STOP.\n\nBoth keys are included; '' stands for the beginning or the "
         "end. The server counts about a million keys in a second; only --timeout limits its time.",
@@ -191,27 +165,20 @@ CALLS: Final[Mapping[str, Call]] = {
     "delete-range": Call(
         actions.delete_range,
         [
-            START,
-            STOP,
-            PREFIX,
-            click.Option(["--all", "every"], is_flag=True, help="Delete all keys of the database."),
-            SYNC,
+            *shared("[START] [STOP] --prefix"),
+            flag("--all every", "Delete all keys of the database."),
+            *shared("--sync"),
         ],
         Output.result,
         "Delete the keys from START to STOP, and print how many.\n\nBoth keys are included; '' stands for the beginning"
         " or the end. Keys are deleted in chunks; after an error, run the same command again to continue.",
     ),
-    "batch": Call(
-        read_batch,
-        [LINES, SYNC],
-        show_nothing,
-        _BATCH_HELP,
-    ),
+    "batch": Call(read_batch, shared("[FILE] --sync"), show_nothing, _BATCH_HELP),
     "databases": Call(Elevator.listdb, [], show_names, "List the databases, `default` first.", **_SERVER),
     "create": Call(
         actions.create_database,
         [
-            DATABASE,
+            *shared("NAME"),
             click.Option(
                 ["--option", "options"],
                 multiple=True,
@@ -227,11 +194,9 @@ CALLS: Final[Mapping[str, Call]] = {
     "drop": Call(
         actions.drop_database,
         [
-            DATABASE,
-            click.Option(["--force"], is_flag=True, help="Remove it even if its files existed before `create`."),
-            click.Option(
-                ["--yes"], is_flag=True, help="Do not ask for confirmation; without a terminal, it never asks."
-            ),
+            *shared("NAME"),
+            flag("--force", "Remove it even if its files existed before `create`."),
+            flag("--yes", "Do not ask for confirmation; without a terminal, it never asks."),
         ],
         show_nothing,
         "Remove the database NAME and its files.\n\n`default` is emptied, and stays.",
@@ -239,31 +204,31 @@ CALLS: Final[Mapping[str, Call]] = {
     ),
     "forget": Call(
         Elevator.forgetdb,
-        [DATABASE],
+        shared("NAME"),
         show_nothing,
         "Remove the database NAME from the list, and leave its files.\n\n`elevator create` adopts it again.",
         **_SERVER,
     ),
     "mount": Call(
-        Elevator.mount, [DATABASE], show_nothing, "Open the database NAME on the server.", **_SERVER, is_long=True
+        Elevator.mount, shared("NAME"), show_nothing, "Open the database NAME on the server.", **_SERVER, is_long=True
     ),
     "unmount": Call(
         Elevator.unmount,
-        [DATABASE],
+        shared("NAME"),
         show_nothing,
         "Close the database NAME on the server.\n\nIts memory is given back. The next use opens it again.",
         **_SERVER,
     ),
     "sizes": Call(
         actions.read_sizes,
-        [click.Argument(["prefixes"], type=KEY.type, metavar="PREFIX...", nargs=-1)],
+        [argument("[PREFIX...]", KEY, "prefixes", nargs=-1)],
         Output.rows,
         "Print approximately how many bytes keys take on the disk.\n\nFor each PREFIX, or for the complete database. "
         "The latest writes are not counted yet. Each line has the prefix, a tab and the bytes.",
     ),
     "compact": Call(
         actions.compact_database,
-        [START, STOP, QUIET],
+        shared("[START] [STOP] --progress"),
         show_nothing,
         "Reclaim the space of deleted and overwritten pairs.\n\nOf the whole database, or only of its keys from START "
         "to STOP; '' stands for the beginning or the end.",
@@ -271,10 +236,7 @@ CALLS: Final[Mapping[str, Call]] = {
     ),
     "repair": Call(
         actions.repair_database,
-        [
-            click.Argument(["db_name"], type=DATABASE.type, metavar="[NAME]", required=False),
-            click.Option(["--force"], is_flag=True, help="Continue even if most of the data cannot be read."),
-        ],
+        [*shared("[NAME]"), flag("--force", "Continue even if most of the data cannot be read.")],
         Output.result,
         "Repair a database: recover what can be read.\n\nNAME defaults to --db. The database is closed during the "
         "repair. What cannot be read is set aside. Prints which files were kept, set aside and lost.",
@@ -285,19 +247,16 @@ CALLS: Final[Mapping[str, Call]] = {
 """Name of the command -> what it takes, calls and shows."""
 
 
-_SECTIONS: Final = {"Format": [param.name or "" for param in FORMATS], "Connection": CONNECTION_NAMES}
-
-
 def _command(name: str, call: Call) -> click.Command:
     @connection_options(database=call.takes_db)
-    def invoke(connection: ConnectionOptions, **params: Any) -> ExitCode:
+    def invoke(connection: ConnectionOptions, **params: object) -> ExitCode:
         output = Output.to_stdout(*take_format(params))
         with connection.open(auto_connect=call.connects) as client:
             if call.is_long and "timeout" not in connection.options:
                 client.timeout = None
             return call.show(output, call.run(client, **params))
 
-    return click.command(name, sectioned(_SECTIONS), help=call.help, params=[*call.params, *FORMATS])(invoke)
+    return call.command(name, invoke)
 
 
 COMMANDS: Final[Mapping[str, click.Command]] = {name: _command(name, call) for name, call in CALLS.items()}

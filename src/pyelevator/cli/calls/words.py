@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from pyelevator.errors import UsageError
+
 _WORD: Final = re.compile(
     r"""\s+ | (?P<double> " (?: [^"\\] | \\. )* " ) | (?P<single> ' [^']* ' ) | (?P<plain> [^\s"']+ )""",
     re.VERBOSE | re.DOTALL,
@@ -12,12 +14,8 @@ _CONTROL: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0"}
 _NEEDS_QUOTES: Final = re.compile(r"[\s\"'\\#]|^-|^$")
 
 
-class UnclosedQuote(ValueError):
-    """A quote begins and does not end: more may follow.
-
-    Args:
-        quote: the character that would end it.
-    """
+class UnclosedQuote(UsageError):
+    """A quote begins and does not end, with the character ``quote``: more may follow."""
 
     def __init__(self, quote: str) -> None:
         super().__init__(f"the quote {quote} does not end")
@@ -29,17 +27,10 @@ def split_words(line: str) -> list[str]:
 
     Within single quotes everything is what it is. Within double quotes, ``\n``, ``\t``, ``\r``, ``\0`` and ``\xff``
     are characters and bytes, and any other character behind a backslash is itself. A ``#`` in front of a word hides the
-    rest of the line.
+    rest of the line. A quote that does not end is an UnclosedQuote.
 
-    >>> split_words('put "a b" it\'s \'x y\'z # more')
-    Traceback (most recent call last):
-    ...
-    pyelevator.cli.calls.words.UnclosedQuote: the quote ' does not end
     >>> split_words(r'''put "a \"b\"" 'c\d' # more''')
     ['put', 'a "b"', 'c\\d']
-
-    Raises:
-        UnclosedQuote: a quote does not end.
     """
     words: list[str] = []
     position, is_inside = 0, False

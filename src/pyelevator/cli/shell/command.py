@@ -66,10 +66,9 @@ def default_history() -> Path:
 
 
 def run_script(session: ShellSession, lines: Iterable[str]) -> int:
-    """Run the commands of a text until one fails; that a key is missing may be an answer, and no failure.
+    """Run the commands of a text until one fails, and return the last exit code.
 
-    Returns:
-        The exit code of the last command.
+    That a key is missing may be an answer, and is no failure.
     """
     code: int = ExitCode.DONE
     for text in _commands_of(lines):

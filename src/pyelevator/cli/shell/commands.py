@@ -4,14 +4,13 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import click
 
-from pyelevator.cli.calls.parameters import FORMATS, take_format
+from pyelevator.cli.calls.parameters import take_format
 from pyelevator.cli.calls.table import CALLS, Call
 from pyelevator.cli.calls.words import quote
-from pyelevator.cli.command import sectioned
 from pyelevator.cli.connection import DatabaseType
 from pyelevator.cli.errors import ExitCode
 from pyelevator.cli.main import COMMANDS, elevator
@@ -24,7 +23,7 @@ _NUMBER: Final = re.compile(r"\d+(\.\d+)?|\.\d+")
 
 def _call_command(name: str, call: Call) -> click.Command:
     @click.pass_obj
-    def invoke(session: ShellSession, /, **params: Any) -> ExitCode:
+    def invoke(session: ShellSession, /, **params: object) -> ExitCode:
         output = session.output(*take_format(params))
         client = session.client
         before = client.timeout
@@ -34,8 +33,7 @@ def _call_command(name: str, call: Call) -> click.Command:
         finally:
             client.timeout = before
 
-    sections = {"Format": [param.name or "" for param in FORMATS]}
-    return click.command(name, sectioned(sections), help=call.help, params=[*call.params, *FORMATS])(invoke)
+    return call.command(name, invoke)
 
 
 @click.command()
@@ -149,11 +147,7 @@ ALIASES: Final = {name: other for name, other in _ALIASES.items() if other in SH
 
 
 def find_command(name: str) -> click.Command:
-    """Return the command of a name.
-
-    Raises:
-        click.UsageError: there is none.
-    """
+    """Return the command of a name, or raise a click.UsageError."""
     command = SHELL_COMMANDS.get(ALIASES.get(name, name))
     if command is None:
         meant = suggest(name, SHELL_COMMANDS) or "; help lists what there is"

@@ -23,12 +23,7 @@ _LAST_WORD: Final = re.compile(r"""(?: "(?:[^"\\]|\\.)*"? | '[^']*'? | [^\s"'] )
 
 @frozen
 class _Line:
-    """The line up to the cursor.
-
-    Attributes:
-        words: that are complete.
-        last: the one at the cursor as it is typed, with its quotes; may be empty.
-    """
+    """The line up to the cursor: its complete words, and the one at the cursor as it is typed, with its quotes."""
 
     words: Sequence[str]
     last: str

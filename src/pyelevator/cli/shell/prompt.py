@@ -30,12 +30,7 @@ class _ShellHistory(FileHistory):
 
 
 def run_prompt(session: ShellSession, history: Path) -> None:
-    """Read commands and run them, until ``exit`` or Ctrl-D.
-
-    Args:
-        session: runs them.
-        history: file of the history; the current directory, as an empty path is, stands for none.
-    """
+    """Read commands and run them, until ``exit`` or Ctrl-D; an empty path of the history stands for none."""
     prompt: PromptSession[str] = PromptSession(
         history=open_history(history),
         completer=ShellCompleter(session),

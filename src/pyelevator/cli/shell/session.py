@@ -11,10 +11,9 @@ from pyelevator.cli.calls.encodings import Encoding
 from pyelevator.cli.calls.layouts import Layout, Lines
 from pyelevator.cli.calls.output import Output, show_pages, write_stdout
 from pyelevator.cli.calls.parameters import IN_SHELL
-from pyelevator.cli.calls.words import UnclosedQuote, split_words
+from pyelevator.cli.calls.words import split_words
 from pyelevator.cli.connection import INHERITED, ConnectionOptions
-from pyelevator.cli.errors import ExitCode, error_message, exit_code, usage_message
-from pyelevator.cli.logs import printable
+from pyelevator.cli.errors import ExitCode, explain
 from pyelevator.cli.shell.blocks import END, is_complete, split_block
 from pyelevator.client import Elevator
 from pyelevator.errors import ElevatorError
@@ -66,15 +65,9 @@ class ShellSession:
         return evolve(self._connection, options={**self._connection.options, "db_name": self.client.db_name})
 
     def execute(self, text: str) -> int:
-        """Run a command, and show its result, or in one line why it failed.
+        """Run a command, or a batch with its lines, and show its result or why it failed; return its exit code.
 
         An interrupt (Ctrl-C) ends the command and not the session.
-
-        Args:
-            text: of the command; for a batch, with its lines.
-
-        Returns:
-            The exit code that the command would have.
         """
         self.has_failed = False
         begin, self._shown_for = time.perf_counter(), 0.0
@@ -89,20 +82,16 @@ class ShellSession:
             return self._run(text)
         except click.exceptions.Exit as end:
             return end.exit_code
-        except click.ClickException as error:
-            return self._complain(usage_message(error), error.exit_code)
         except BrokenPipeError:  # the reader of what the shell prints has left
             raise
-        except (ElevatorError, OSError) as error:
-            return self._complain(error_message(error), exit_code(error))
-        except UnclosedQuote as error:
-            return self._complain(str(error), ExitCode.USAGE)
+        except (click.ClickException, ElevatorError, OSError) as error:
+            return self._complain(*explain(error))
         except (KeyboardInterrupt, click.Abort):
             return self._complain("interrupted", ExitCode.INTERRUPTED)
 
     def _complain(self, message: str, code: int) -> int:
         self.has_failed = True
-        click.echo(click.style(printable(" ".join(message.split())), fg="red"), err=True)
+        click.secho(message, fg="red", err=True)
         return code
 
     def _run(self, text: str) -> int:
