@@ -20,14 +20,14 @@ _MAX_SECONDS: Final = 253_402_214_400.0
 """The years 1 to 9999, less a day for time zones: nothing else is a date that can be shown."""
 
 
-def encode_json(value: Any) -> bytes:
+def encode_json(value: object) -> bytes:
     """Return a value as it travels."""
     import json  # few clients ask for what travels so
 
     return json.dumps(value).encode()
 
 
-def decode_json(data: bytes, build: Callable[[Any], T], verb: str) -> T:
+def decode_json(data: bytes, build: Callable[[object], T], verb: str) -> T:
     """Return what ``build`` makes of the JSON in an answer.
 
     Raises:
@@ -41,13 +41,10 @@ def decode_json(data: bytes, build: Callable[[Any], T], verb: str) -> T:
         raise MalformedMessage(f"the answer to {verb} holds something else than its report") from error
 
 
-def build(kind: type[T], told: Any, *, is_complete: bool = False) -> T:
-    """Make an object of a class from a JSON object, or return it if it is one already.
+def build(kind: type[T], told: object, *, is_complete: bool = False) -> T:
+    """Make an object of an attrs class from a JSON object, or return it if it is one already.
 
-    Args:
-        kind: an attrs class, whose converters check the values.
-        told: the JSON object; what a newer peer adds is passed over.
-        is_complete: every attribute has to be there; else what an older peer leaves out has its default.
+    What a newer peer adds is passed over; what an older one leaves out has its default, unless ``is_complete``.
     """
     if isinstance(told, kind):
         return told
@@ -85,7 +82,7 @@ class Report:
         return decode_json(data, cls._build, cls.wire_verb)
 
     @classmethod
-    def _build(cls, told: Any) -> Self:
+    def _build(cls, told: object) -> Self:
         return build(cls, told, is_complete=cls.is_complete)
 
     @staticmethod
@@ -99,54 +96,54 @@ class Report:
         return decode_json(data, lambda told: list(map(cls._build, to_list(told))), cls.wire_verb)
 
 
-def to_int(value: Any) -> int:
+def to_int(value: object) -> int:
     """Return a whole number of 64 bits and a sign."""
     if type(value) is int and -_MAX_INT < value < _MAX_INT:
         return value
     raise ValueError("a whole number was expected")
 
 
-def to_count(value: Any) -> int:
+def to_count(value: object) -> int:
     """Return a whole number of 64 bits that is not negative."""
-    if to_int(value) >= 0:
-        return int(value)
+    if (count := to_int(value)) >= 0:
+        return count
     raise ValueError("a number from 0 on was expected")
 
 
-def to_seconds(value: Any) -> float:
+def to_seconds(value: object) -> float:
     """Return seconds: how long something took, or a time as Unix counts it."""
-    if type(value) in (int, float) and _MIN_SECONDS <= value <= _MAX_SECONDS:
+    if isinstance(value, (int, float)) and type(value) is not bool and _MIN_SECONDS <= value <= _MAX_SECONDS:
         return float(value)
     raise ValueError("seconds were expected")
 
 
-def to_bool(value: Any) -> bool:
+def to_bool(value: object) -> bool:
     """Return True or False."""
     if type(value) is bool:
         return value
     raise ValueError("true or false was expected")
 
 
-def to_text(value: Any) -> str:
+def to_text(value: object) -> str:
     """Return text."""
     if isinstance(value, str):
         return value
     raise ValueError("text was expected")
 
 
-def to_texts(value: Any) -> tuple[str, ...]:
+def to_texts(value: object) -> tuple[str, ...]:
     """Return an array of texts; a tuple stays as it is."""
     return value if type(value) is tuple else tuple(map(to_text, to_list(value)))
 
 
-def to_list(value: Any) -> list[Any]:
+def to_list(value: object) -> list[Any]:
     """Return an array."""
     if type(value) is list:
         return value
     raise ValueError("an array was expected")
 
 
-def to_mapping(value: Any) -> Mapping[Any, Any]:
+def to_mapping(value: object) -> Mapping[Any, Any]:
     """Return an object of JSON."""
     if isinstance(value, Mapping):
         return value

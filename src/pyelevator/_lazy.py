@@ -3,26 +3,25 @@
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 _OWN: Final = {"TYPE_CHECKING", "lazy_names"}
 """What a package imports for this, and does not export."""
 
 
-def lazy_names(namespace: dict[str, Any], table: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], list[str]]:
-    """Return the ``__getattr__`` of a package: it loads a name, which from then on stands there like any other.
+def lazy_names(
+    namespace: dict[str, object], table: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], object], list[str]]:
+    """Return the ``__getattr__`` and the ``__all__`` of a package, which loads a name when it is first used.
 
     Args:
         namespace: the package's ``globals()``; what it has imported is exported as well.
         table: module within the package -> the names that it defines; its own name stands for itself.
-
-    Returns:
-        The function, which raises AttributeError for a name that is not in the table; and ``__all__``.
     """
-    package: str = namespace["__name__"]
+    package = str(namespace["__name__"])
     homes = {name: home for home, names in table.items() for name in names}
 
-    def load(name: str) -> Any:
+    def load(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home = homes[name]

@@ -26,7 +26,7 @@ class Default:
 
     __slots__ = ("value",)
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self.value = value
 
 
@@ -36,16 +36,11 @@ def defaults_of(options: type) -> Mapping[str, Any]:
     return {name: field.__metadata__[0].value for name, field in options.__annotations__.items()}
 
 
-def complete(options: type[OptionsT], given: Mapping[str, Any], constructed: type) -> OptionsT:
+def complete(options: type[OptionsT], given: Mapping[str, object], constructed: type) -> OptionsT:
     """Return what a constructor was given, and the defaults of what it was not given.
 
-    Args:
-        options: all that there are.
-        given: to the constructor.
-        constructed: what it constructs, for the error.
-
     Raises:
-        TypeError: there is no such option.
+        TypeError: there is no such option of what is ``constructed``.
     """
     defaults = defaults_of(options)
     for name in given:
@@ -54,7 +49,7 @@ def complete(options: type[OptionsT], given: Mapping[str, Any], constructed: typ
     return cast(OptionsT, {**defaults, **given})
 
 
-def part_of(options: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
+def part_of(options: type[OptionsT], given: Mapping[str, object]) -> OptionsT:
     """Return those of some complete options that another constructor takes."""
     return cast(OptionsT, {name: given[name] for name in defaults_of(options)})
 
@@ -75,7 +70,7 @@ def signature_from(options: type) -> Callable[[ConstructorT], ConstructorT]:
     return decorate
 
 
-def _shown(field: Any) -> Any:
+def _shown(field: Any) -> object:
     """Return a field's type; one that is not loaded is shown by its name."""
     kind = field.__origin__
     return kind.__forward_arg__ if isinstance(kind, ForwardRef) else kind

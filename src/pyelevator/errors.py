@@ -41,7 +41,7 @@ Some rooms narrow a class of this tree where they raise it: ``commands.BadSignal
 
 import enum
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 
 class ErrorCode(enum.IntEnum):
@@ -191,7 +191,7 @@ class ServerError(ElevatorError):
     def __str__(self) -> str:
         return self.message
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.message, self.code, self.detail), self.__dict__
 
 

@@ -20,7 +20,7 @@ def _part(kind: type[T]) -> Any:
     return field(factory=kind, converter=partial(build, kind))
 
 
-def _optional(convert: Callable[[Any], T]) -> Any:
+def _optional(convert: Callable[[object], T]) -> Any:
     """Make a field that holds a value, or None if there is none."""
     return field(default=None, converter=lambda told: None if told is None else convert(told))
 
@@ -30,7 +30,7 @@ def _parts(kind: type[T]) -> Any:
     return field(default=(), converter=lambda told: tuple([build(kind, one) for one in told]))
 
 
-def _mapping(convert: Callable[[Any], Any]) -> Any:
+def _mapping(convert: Callable[[object], Any]) -> Any:
     """Make a field that holds values by name."""
     return field(
         factory=dict, converter=lambda told: {str(key): convert(value) for key, value in to_mapping(told).items()}

@@ -47,11 +47,7 @@ def load_native(name: str) -> ModuleType | None:
 
 
 def _check_api(package: ModuleType) -> None:
-    """Refuse a build that offers something else than what is used here.
-
-    Raises:
-        ImportError: it does.
-    """
+    """Raise an ImportError for a build that offers something else than what is used here."""
     found = getattr(package, "API", 1)  # which the first builds did not say
     if found != API:
         age = "older" if found < API else "newer"

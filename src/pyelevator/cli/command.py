@@ -1,7 +1,7 @@
 """The base of the commands: options under headings in the help, and negative numbers as arguments."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,11 +15,7 @@ _NEGATIVE: Final = re.compile(r"-[\d.]")
 
 
 class SectionedCommand(click.Command):
-    """A command whose help lists its options under headings.
-
-    Attributes:
-        sections: heading -> names of parameters; others stand under ``Options``.
-    """
+    """A command whose help lists its options under headings, those not named in ``sections`` under ``Options``."""
 
     sections: Mapping[str, Iterable[str]]
 
@@ -40,8 +36,3 @@ class SectionedCommand(click.Command):
         """Parse the arguments; what looks like a negative number is one, and no option."""
         ctx.ignore_unknown_options = any(_NEGATIVE.match(word) for word in args)
         return super().parse_args(ctx, args)
-
-
-def sectioned(sections: Mapping[str, Sequence[str]]) -> type[SectionedCommand]:
-    """Return a class of commands with these headings in their help."""
-    return type("Command", (SectionedCommand,), {"sections": sections})

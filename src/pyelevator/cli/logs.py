@@ -29,12 +29,9 @@ def escape(text: str) -> str:
 def printable(data: str | bytes, keep: str = "") -> str:
     r"""Return a text that a terminal shows as it is: other bytes than UTF-8 and control characters are escaped.
 
-    Args:
-        data: to show.
-        keep: control characters that are not escaped.
-
-    >>> print(printable(bytes([97, 255, 27, 10])))
-    a\xff\x1b\n
+    >>> print(printable(bytes([97, 255, 27, 10]), keep="\n"))
+    a\xff\x1b
+    <BLANKLINE>
     """
     text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
     return "".join([char if char in keep else escape(char) for char in text]) if keep else escape(text)
@@ -99,11 +96,7 @@ class LogFile(WatchedFileHandler):
             logging.StreamHandler.emit(self, record)
 
     def reopen(self) -> None:
-        """Close the file and open the one at its path.
-
-        Raises:
-            OSError: it cannot be opened; each further line tries again.
-        """
+        """Close the file and open the one at its path; if that fails, each further line tries again."""
         with self.lock or nullcontext():
             if self.stream is not None:
                 self.stream.close()
@@ -114,18 +107,10 @@ class LogFile(WatchedFileHandler):
 
 @contextmanager
 def logging_to(file: Path | None, level: int, format: str = "text") -> Iterator[Callable[[], None]]:
-    """Log records of this package to a file or to stderr within the block.
-
-    Args:
-        file: to append to; None for stderr.
-        level: of the least severe records.
-        format: ``text`` or ``json``.
+    """Log records of this package, of a level and above, to a file or to stderr within the block.
 
     Yields:
         A function that reopens the file, or does nothing for stderr.
-
-    Raises:
-        OSError: the file cannot be written.
     """
     handler = logging.StreamHandler() if file is None else LogFile(file, encoding="utf-8")
     handler.setFormatter(_FORMATTERS[format]())

@@ -50,10 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def suggest_command_line(words: Sequence[str]) -> str | None:
-    """Suggest the new command line for an old one.
-
-    Returns:
-        A message with the new command line; None if the arguments are not an old one.
+    """Suggest the new command line for an old one; None if the arguments are not an old one.
 
     >>> print(suggest_command_line(["-d", "-c", "/etc/elevator.conf", "-t", "tcp", "-b", "10.0.0.1", "-w", "8"]))
     this is the old server's command line; use: elevator serve --config /etc/elevator.conf --bind tcp://10.0.0.1:4141 \

@@ -24,13 +24,7 @@ _TIMEOUT: Final = 60.0
 
 @frozen
 class Measurement:
-    """The work of one process, measured.
-
-    Attributes:
-        operations: done in the measured time.
-        seconds: the measured time.
-        latencies: seconds of each step.
-    """
+    """The work of one process: the operations in the measured seconds, and the seconds of each step."""
 
     operations: int
     seconds: float
@@ -58,16 +52,7 @@ class LoadProcesses:
             pipe.close()
 
     def measure(self, workload: OpenWorkload, *args: Any, seconds: float, size: int | None = None) -> list[Measurement]:
-        """Run a workload in several processes during the same seconds.
-
-        Args:
-            workload: opens the workload in each process.
-            args: for ``workload``.
-            seconds: the measured time.
-            size: the number of processes that take part; all by default.
-
-        Returns:
-            One measurement for each process.
+        """Run a workload in several processes, or in all, during the same seconds; return a measurement for each.
 
         Raises:
             RuntimeError: a process failed or stopped answering; the processes cannot be used any more.

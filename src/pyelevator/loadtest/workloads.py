@@ -58,12 +58,7 @@ def connect(url: str, database: str) -> Elevator[bytes]:
 
 @frozen
 class Dataset:
-    """The content of the measured database.
-
-    Attributes:
-        pairs: all of it.
-        keys: a random tenth of its keys.
-    """
+    """The content of the measured database, and a random tenth of its keys."""
 
     pairs: Sequence[tuple[bytes, bytes]]
     keys: Sequence[bytes]
