@@ -30,11 +30,7 @@ def size_of_values(values: Iterable[bytes | None]) -> int:
 
 
 def check_values_size(size: int, context: Context) -> int:
-    """Return ``size``, if one response may have so many bytes of values.
-
-    Raises:
-        WrongValue: it may not.
-    """
+    """Return ``size``, or raise a WrongValue if one response may not have so many bytes of values."""
     limit = context.policy.max_range_bytes
     if size > limit:
         raise WrongValue(
@@ -50,24 +46,26 @@ class ByteCounter:
 
     Attributes:
         context: has the limit.
+        reported: bytes that the space for the response knows of.
         count: values so far.
         size: their bytes.
-        space: for the response.
     """
 
     context: Context
+    reported: int = 0
     count: int = 0
     size: int = 0
     space: ResponseSpace = field(init=False, factory=response_space)
 
     def __call__(self, values: Sequence[bytes | None]) -> None:
-        size = size_of_values(values)
-        self.size = check_values_size(self.size + size, self.context)
-        self.space.add(size)
+        self.size = check_values_size(self.size + size_of_values(values), self.context)
+        self.report(self.size)
         if not self.count % CHUNK_ROWS:
             self.context.cooperation.checkpoint()
         self.count += len(values)
 
-    def add_duplicates(self, size: int) -> None:
-        """Report how many bytes all values have, with those that are there several times."""
-        self.space.add(max(0, size - self.size))
+    def report(self, size: int) -> None:
+        """Report how many bytes all values have by now; at the end with those that are there several times."""
+        if size > self.reported:
+            self.space.add(size - self.reported)
+            self.reported = size

@@ -120,11 +120,7 @@ class SnapshotDatabase:
 def take_views(engines: Sequence[Engine]) -> dict[Engine, ReadView]:
     """Return a snapshot of each engine, all of one moment: no write to any of them comes between.
 
-    Args:
-        engines: in an order that is the same in every call, so that calls never wait in a circle.
-
-    Raises:
-        EngineError: there are several, and one of them cannot hold its writes up.
+    The engines have to be in the same order in every call, so that calls never wait in a circle.
     """
     together = engines[0].snapshots_with(engines[1:]) if len(engines) > 1 else None
     if together is not None:

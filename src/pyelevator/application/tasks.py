@@ -3,25 +3,11 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from time import monotonic
 from typing import Final
 
-from attrs import define
-
 from pyelevator.engines.progress import reporting
 from pyelevator.reports import TaskProgress
-
-
-@define
-class _Task:
-    """A task that is under way, and how far it is (see ``report``)."""
-
-    name: str
-    database: str
-    began: float
-    done: int = 0
-    total: int = 0
 
 
 class Tasks:
@@ -35,32 +21,32 @@ class Tasks:
     def __init__(self, checkpoint: Callable[[], None] = lambda: None, clock: Callable[[], float] = monotonic) -> None:
         self._checkpoint: Final = checkpoint
         self._clock: Final = clock
-        self._numbers: Final = count()
-        self._running: dict[int, _Task] = {}
+        self._running: list[Callable[[], TaskProgress]] = []
         self._lock: Final = threading.Lock()
 
     @contextmanager
     def running(self, name: str, database: str) -> Iterator[None]:
         """Note that a task is under way for the block, and take its reports."""
-        task = _Task(name, database, self._clock())
+        began, reported = self._clock(), (0, 0)
 
         def on_report(done: int, total: int) -> None:
-            task.done, task.total = done, total
+            nonlocal reported
+            reported = done, total
             self._checkpoint()
 
+        def read() -> TaskProgress:
+            return TaskProgress(name, database, self._clock() - began, *reported)
+
         with self._lock:
-            number = next(self._numbers)
-            self._running[number] = task
+            self._running.append(read)
         try:
             with reporting(on_report):
                 yield
         finally:
             with self._lock:
-                del self._running[number]
+                self._running.remove(read)
 
     def progress(self) -> list[TaskProgress]:
         """Return how far each has come, the oldest first."""
-        now = self._clock()
         with self._lock:
-            tasks = list(self._running.values())
-        return [TaskProgress(task.name, task.database, now - task.began, task.done, task.total) for task in tasks]
+            return [read() for read in self._running]

@@ -51,9 +51,9 @@ def test_merged_histograms_hold_what_both_held():
     one, other = Histogram(), Histogram()
     one.add(0.001)
     other.add(0.1)
-    one.merge(other)
-    assert (one.total, one.max) == (2, 0.1)
-    assert one.cumulative((0.0005, 0.01, 1.0)) == {0.0005: 0, 0.01: 1, 1.0: 2}
+    both = Histogram.merged([one, other])
+    assert (both.total, both.max) == (2, 0.1)
+    assert both.cumulative((0.0005, 0.01, 1.0)) == {0.0005: 0, 0.01: 1, 1.0: 2}
 
 
 def test_recent_latencies_are_forgotten_after_a_minute():

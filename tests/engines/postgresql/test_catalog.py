@@ -139,7 +139,7 @@ def test_a_drop_is_refused_if_another_server_was_quicker(servers, monkeypatch):
     one.createdb("twice")
     other.connect("twice")
     catalog = servers[1].catalog
-    update = catalog._registry.updating
+    update = catalog._updating
 
     def update_late(change):
         one.dropdb("twice")
@@ -148,7 +148,7 @@ def test_a_drop_is_refused_if_another_server_was_quicker(servers, monkeypatch):
             pass
         return update(change)
 
-    monkeypatch.setattr(catalog._registry, "updating", update_late)
+    monkeypatch.setattr(catalog, "_updating", update_late)
     refreshing: list[Future[bool]] = []
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(DatabaseError, match="Database twice does not exist"):

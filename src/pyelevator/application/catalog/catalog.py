@@ -1,7 +1,6 @@
 """The catalog of one server."""
 
 import errno
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -12,22 +11,21 @@ from uuid import uuid4
 
 from attrs import evolve
 
-from pyelevator.application.catalog.database import Database, read_stats
+from pyelevator.application.catalog.database import Database
+from pyelevator.application.catalog.log import log
 from pyelevator.application.catalog.names import DEFAULT, LocatedName, NamePolicy, normalize_name
 from pyelevator.application.catalog.open_limit import OpenDatabases
-from pyelevator.application.catalog.recorded import RecordedDatabases
+from pyelevator.application.catalog.recorded import load_entries
 from pyelevator.application.catalog.registry import Index, Registry, UnknownUid, already_exists, check_creation
 from pyelevator.application.catalog.store import LOCK_FILE, STORE_FILE, Store, entry_fields, lock_directory
 from pyelevator.commands import Command, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
-from pyelevator.engines.base.catalog_store import CatalogStore, Entry, NoStore
+from pyelevator.engines.base.catalog_store import Entry, NoStore
 from pyelevator.engines.options import describe_unknown_option, parse_creation
 from pyelevator.errors import DatabaseError, UsageError
 from pyelevator.messages import split_uid
 from pyelevator.monitoring import DatabaseStats
 from pyelevator.reports import BackupReport
-
-_log: Final = logging.getLogger("pyelevator.catalog")
 
 _IN_MEMORY: Final = "memory:"
 """The data directory of databases that have no files."""
@@ -35,7 +33,7 @@ _IN_MEMORY: Final = "memory:"
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Catalog:
+class Catalog(Registry):
     """The databases of one server.
 
     Requests run in several threads: the use of one database never waits for another database. With a storage that is
@@ -68,16 +66,14 @@ class Catalog:
     ) -> None:
         self._storage = storage
         self._open_databases = OpenDatabases(max_open, storage.files_per_database)
-        self._store: CatalogStore = storage.catalog_store() or NoStore()
         self._unlock_directory: Callable[[], None] = lambda: None
         self.open_snapshot: Callable[[Database, bytes, str | None], Any] | None = None
-        roots = None if allowed_roots is None else tuple(allowed_roots)
-        self._names = NamePolicy(
-            _IN_MEMORY, storage.resolve, allowed_roots=() if self.is_shared else roots, takes_paths=not self.is_shared
-        )
+        kept = storage.catalog_store() or NoStore()
+        roots = () if kept.is_shared else None if allowed_roots is None else tuple(allowed_roots)
+        names = NamePolicy(_IN_MEMORY, storage.resolve, allowed_roots=roots, takes_paths=not kept.is_shared)
+        super().__init__(kept, names)
         if Capability.DURABLE in storage.capabilities and not self.is_shared:
             self._lock_directory(directory, store)
-        self._registry = Registry(self._store, self._names, self._database)
         if self._names.directories is not None:
             storage.confine(self._names.directories)
         try:
@@ -100,33 +96,28 @@ class Catalog:
         if self.is_shared:
             self._load_shared(recorded or ())
             return
-        entries = RecordedDatabases(self._storage, self._names).load(recorded)
+        entries = load_entries(self._storage, self._names, recorded)
         # a default database that has never opened is one that a server could not create
         databases = [self._database(each, is_new=each.name == DEFAULT and not each.opened) for each in entries]
-        self._registry.index = Index(tuple(databases))
-        known = self._registry.index.entries()
+        self._index = Index(tuple(databases))
+        known = self._index.entries()
         try:
-            if DEFAULT not in self._registry.index.by_name:
+            if DEFAULT not in self._index.by_name:
                 self.create(DEFAULT)
             elif recorded is None or list(map(entry_fields, recorded)) != list(map(entry_fields, known)):
                 with self._store.replacing((), known):
                     pass
         except (EngineError, OSError) as error:  # the other databases are served all the same
-            _log.error("%s", error)
+            log.error("%s", error)
             self._ensure_default()
 
     def _load_shared(self, entries: Sequence[Entry]) -> None:
-        self._registry.index = Index(tuple(map(self._database, entries)))
-        if DEFAULT not in self._registry.index.by_name:
+        self._index = Index(tuple(map(self._database, entries)))
+        if DEFAULT not in self._index.by_name:
             try:
                 self.create(DEFAULT)
             except DatabaseError:  # another server has created it at this moment
                 self.refresh()
-
-    @property
-    def is_shared(self) -> bool:
-        """True if other servers have the same catalog, and change it."""
-        return self._store.is_shared
 
     @property
     def is_remote(self) -> bool:
@@ -138,16 +129,6 @@ class Catalog:
         """Seconds that the calls of engines for one request may take; None for any time."""
         return self._storage.call_timeout
 
-    def refresh(self) -> bool:
-        """Take over what other servers have changed; return True if that was something.
-
-        Databases that they have dropped are closed, once their requests are done, and so are their cursors.
-
-        Raises:
-            EngineError: it could not be found out.
-        """
-        return self._registry.refresh()
-
     def confine_files(self) -> None:
         """Refuse databases with files that are links from now on: they may be of a database that is forbidden.
 
@@ -156,18 +137,14 @@ class Catalog:
         if self._names.directories is None:
             self._storage.confine((os.sep,))
 
-    def maintain(self) -> None:
-        """Take over what others have changed, and do what the store needs now and then; failures are logged once."""
-        self._registry.maintain()
-
     def _database(self, entry: Entry, *, is_new: bool = False) -> Database:
-        return Database(self._storage, entry, self._open_databases, self._registry.record, is_new=is_new)
+        return Database(self._storage, entry, self._open_databases, self._record, is_new=is_new)
 
     def _ensure_default(self) -> None:
         """Register a default database even if there is none; its first use says why, or creates it."""
-        if DEFAULT not in self._registry.index.by_name:
+        if DEFAULT not in self._index.by_name:
             entry = Entry(DEFAULT, str(uuid4()), self._names.path_for(DEFAULT), {}, opened=False)
-            self._registry.index = Index((*self._registry.index.databases, self._database(entry, is_new=True)))
+            self._index = Index((*self._index.databases, self._database(entry, is_new=True)))
 
     def on_close(self, callback: Callable[[Engine], None]) -> None:
         """Register a callback that runs with each engine before it is closed, when no request uses it any more.
@@ -190,13 +167,13 @@ class Catalog:
             ServerRuntimeError: there is no such database, or not any more.
             DatabaseError, EngineError: on entering, if it cannot be opened.
         """
-        database = self._registry.index.by_uid.get(uid)
+        database = self._index.by_uid.get(uid)
         return self._find_snapshot(uid, peer) if database is None else database
 
     def _find_snapshot(self, uid: str | None, peer: str | None) -> Any:
         """Return the database at the moment of the snapshot that a uid names."""
         base, cursor = split_uid(uid)
-        database = self._registry.index.by_uid.get(base)
+        database = self._index.by_uid.get(base)
         if database is None or cursor is None or self.open_snapshot is None:
             raise UnknownUid(f"Database {uid or '(no uid)'} doesn't exist")
         return self.open_snapshot(database, cursor, peer)
@@ -204,15 +181,15 @@ class Catalog:
     @property
     def count(self) -> int:
         """The number of databases."""
-        return len(self._registry.index.databases)
+        return len(self._index.databases)
 
     def names(self) -> list[str]:
         """Return the names of all databases, 'default' first, then in the order of their creation."""
-        return [database.entry.name for database in self._registry.index.in_order()]
+        return [database.entry.name for database in self._index.in_order()]
 
     def is_named_by_path(self, path: str, command: Command) -> bool:
         """Return True if clients know the database at ``path`` by that, or if ``command`` has named it so."""
-        database = self._registry.index.by_path.get(path)
+        database = self._index.by_path.get(path)
         if database is not None:
             return normalize_name(database.entry.name) == path
         name: str = getattr(command, "name", "")
@@ -220,7 +197,7 @@ class Catalog:
 
     def stats(self) -> tuple[DatabaseStats, ...]:
         """Return figures of each database, in the order of ``names``, without opening any."""
-        return tuple(map(read_stats, self._registry.index.in_order()))
+        return tuple([database.stats() for database in self._index.in_order()])
 
     def uid_of(self, name: str) -> str:
         """Return the uid by which requests address the database.
@@ -231,7 +208,7 @@ class Catalog:
         Raises:
             DatabaseError: there is no such database.
         """
-        return self._registry.find(name, "Database {} doesn't exist").entry.uid
+        return self._find(name, "Database {} doesn't exist").entry.uid
 
     def name_of(self, uid: str | None) -> str | None:
         """Return the name of the database with this uid; None if there is none, or not any more.
@@ -239,15 +216,15 @@ class Catalog:
         Args:
             uid: as a request has it.
         """
-        database = self._registry.index.by_uid.get(uid) or self._registry.index.by_uid.get(split_uid(uid)[0])
+        database = self._index.by_uid.get(uid) or self._index.by_uid.get(split_uid(uid)[0])
         return None if database is None else database.entry.name
 
     def locate(self, name: str) -> LocatedName:
         """Find out what a name stands for; with the result no other method looks up anything again."""
-        database = self._registry.index.by_name.get(name)
+        database = self._index.by_name.get(name)
         if database is None:
             path = self._names.resolve_absolute(name)
-            database = self._registry.index.by_path.get(path) if path is not None else None
+            database = self._index.by_path.get(path) if path is not None else None
             if database is None:
                 return self._names.locate_unregistered(name, path)
         return LocatedName(database.entry.name, database.entry.path, is_registered=True)
@@ -261,7 +238,7 @@ class Catalog:
         Raises:
             DatabaseError, EngineError: there is no such database, or it cannot be opened.
         """
-        with self._registry.find(name):
+        with self._find(name):
             pass
 
     def unmount(self, name: str) -> None:
@@ -273,7 +250,7 @@ class Catalog:
         Raises:
             DatabaseError: there is no such database.
         """
-        self._registry.find(name).unmount()
+        self._find(name).unmount()
 
     def unmount_idle(self, seconds: float | None, adopted_seconds: float | None = None) -> None:
         """Close the databases that have not been used for some time.
@@ -318,7 +295,7 @@ class Catalog:
             DatabaseError: there is no such database, or the directory is not allowed.
             EngineError: it failed, or the engine makes no backups.
         """
-        database = self._registry.find(name)
+        database = self._find(name)
         path = directory if self.is_shared else self._names.path_for_backup(directory)  # a cluster writes none
         try:
             with database as engine:
@@ -344,27 +321,22 @@ class Catalog:
             EngineError: an option is wrong, or the storage refuses.
         """
         self.refresh()
-        if self._registry.get(name):
+        if self._get(name):
             raise already_exists(name)
         path, options = self._names.path_for_creation(name), options or {}
         name = normalize_name(str(name))
-        if not tolerant:
-            self._check_option_names(options)
+        names = None if tolerant else self._storage.option_names
+        if names is not None and (unknown := describe_unknown_option(options, names)) is not None:
+            raise OptionValueError(unknown)
         allowed, recorded = parse_creation(options), self._storage.check_options(options)
-        with self._registry.reserved(name, path):
+        with self._reserved(name, path):
             adopted = not self.is_shared and self._storage.exists(path)
             check_creation(name, adopted, **allowed)
             detected = self._storage.detect_options(path) if adopted else {}
             entry = self._store.locate(Entry(name, str(uuid4()), path, detected | recorded, adopted))
             database = self._database(entry, is_new=not adopted and not self.is_shared)
             with nullcontext() if self.is_shared else database.creating():
-                self._registry.update(lambda index: (*index.databases, database))
-
-    def _check_option_names(self, options: Iterable[str]) -> None:
-        names = self._storage.option_names
-        unknown = None if names is None else describe_unknown_option(options, names)
-        if unknown is not None:
-            raise OptionValueError(unknown)
+                self._update(lambda index: (*index.databases, database))
 
     def drop(self, name: str, *, force: bool = False) -> None:
         """Remove a database and its files, once its requests are done; 'default' is cleared instead.
@@ -376,11 +348,19 @@ class Catalog:
         Raises:
             DatabaseError: there is no such database, or it is adopted, or it has never opened; nothing is removed.
         """
-        database = self._registry.find(name)
+        database = self._find(name)
         if database.entry.name == DEFAULT:
             database.clear(force=force)
-        else:
-            self._drop(database, force)
+            return
+        with database.dropping(force=force) as destroy:
+            try:  # the files go once it is certain that this can be recorded; on a full disk, to free space for that
+                with self._updating(lambda index: index.without(database)):
+                    destroy()
+            except OSError as error:
+                if error.errno not in _DISK_FULL:
+                    raise
+                destroy()
+                self._update(lambda index: index.without(database))
 
     def forget(self, name: str) -> None:
         """Remove a database from the catalog, once its requests are done; its files stay as they are.
@@ -391,33 +371,21 @@ class Catalog:
         Raises:
             DatabaseError: there is no such database, or it is 'default', which always exists.
         """
-        database = self._registry.find(name)
+        database = self._find(name)
         if self.is_shared:
             raise DatabaseError("Databases of a cluster cannot be forgotten, only dropped: they are nowhere else")
         if database.entry.name == DEFAULT:
             raise DatabaseError(f"Database {DEFAULT} is always there, and cannot be forgotten")
         with database.forgetting():
-            self._registry.update(lambda index: index.without(database))
-
-    def _drop(self, database: Database, force: bool) -> None:
-        """Remove the files once it is certain that this can be recorded; on a full disk, to free space for that."""
-        with database.dropping(force=force) as destroy:
-            try:
-                with self._registry.updating(lambda index: index.without(database)):
-                    destroy()
-            except OSError as error:
-                if error.errno not in _DISK_FULL:
-                    raise
-                destroy()
-                self._registry.update(lambda index: index.without(database))
+            self._update(lambda index: index.without(database))
 
     def close(self) -> None:
         """Close every database once its requests are done, and release the data directory."""
-        index, self._registry.index = self._registry.index, Index()
+        index, self._index = self._index, Index()
         for database in index.databases:
             try:
                 database.close()
             except EngineError as error:
-                _log.error("closing %s: %s", database.entry.name, error)
+                log.error("closing %s: %s", database.entry.name, error)
         self._storage.close()
         self._unlock_directory()

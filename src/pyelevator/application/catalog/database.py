@@ -1,6 +1,5 @@
 """One database of a catalog: its entry, its engine while it is open, and the leases on it."""
 
-import logging
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -13,14 +12,13 @@ from typing import Final
 
 from attrs import evolve
 
+from pyelevator.application.catalog.log import log
 from pyelevator.application.catalog.open_limit import OpenDatabases
 from pyelevator.commands import RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineDamaged, EngineError, Storage
 from pyelevator.engines.base.catalog_store import Entry
 from pyelevator.errors import DatabaseError, ServerRuntimeError
 from pyelevator.monitoring import DatabaseStats
-
-_log: Final = logging.getLogger("pyelevator.catalog")
 
 _LOOK_TIMEOUT: Final = 0.1
 """Seconds that ``stats`` waits for the lock: requests hold it shortly, and repairs for as long as they take."""
@@ -132,7 +130,7 @@ class Database:
             self._open_databases.remove(self)
             raise
         self._is_new = False
-        _log.info("mounted %s", self.entry.name)
+        log.info("mounted %s", self.entry.name)
         if not self.entry.opened:
             self.entry = evolve(self.entry, opened=True)
             self._record()
@@ -181,22 +179,20 @@ class Database:
                 engine.close()
             finally:
                 self._open_databases.remove(self)
-            _log.info("unmounted %s", self.entry.name)
+            log.info("unmounted %s", self.entry.name)
 
     def stats(self) -> DatabaseStats:
         """Return figures for an operator, without opening the database, waiting for it, or counting as a use.
 
-        Raises:
-            EngineError: the engine's figures could not be read.
+        Those of the engine are left out if they cannot be read.
         """
         with self._leased_if_open() as engine:
-            return DatabaseStats(
-                name=self.entry.name,
-                is_open=self._open_engine is not None,
-                adopted=self.entry.adopted,
-                idle=monotonic() - self.used_at,
-                engine=None if engine is None else engine.stats(),
-            )
+            is_open, idle, figures = self._open_engine is not None, monotonic() - self.used_at, None
+            try:
+                figures = None if engine is None else engine.stats()
+            except EngineError as error:
+                log.warning("the figures of %s could not be read: %s", self.entry.name, error)
+            return DatabaseStats(self.entry.name, is_open, adopted=self.entry.adopted, idle=idle, engine=figures)
 
     @contextmanager
     def _leased_if_open(self) -> Iterator[Engine | None]:
@@ -241,7 +237,7 @@ class Database:
         engine = self.engine
         if engine is not None and engine.write_failed:
             self._storage.check_free_space(self.entry.path)
-            _log.warning("a write to %s had failed; opening it again", self.entry.name)
+            log.warning("a write to %s had failed; opening it again", self.entry.name)
             self.unmount()
 
     def repair(self, *, force: bool = False) -> RepairReport:
@@ -250,7 +246,7 @@ class Database:
             self._check_files()
             self._adopt_options()
             report = self._storage.repair(self.entry.path, self.entry.options, force=force)
-            _log.info("repaired %s", self.entry.name)
+            log.info("repaired %s", self.entry.name)
             return report
 
     @contextmanager
@@ -277,7 +273,7 @@ class Database:
             if is_new:
                 raise
             self.entry = evolve(self.entry, opened=False)
-            _log.warning("registering %s as it is: %s", self.entry.name, error)
+            log.warning("registering %s as it is: %s", self.entry.name, error)
 
     @contextmanager
     def dropping(self, *, force: bool = False) -> Iterator[Callable[[], None]]:
@@ -353,12 +349,3 @@ class Database:
         """Close the engine permanently; leases raise from now on."""
         with self._exclusively():
             self._dropped = True
-
-
-def read_stats(database: Database) -> DatabaseStats:
-    """Return the figures of a database, or its name if the engine's cannot be read: others are told of as well."""
-    try:
-        return database.stats()
-    except EngineError as error:
-        _log.warning("the figures of %s could not be read: %s", database.entry.name, error)
-        return DatabaseStats(database.entry.name, is_open=True, adopted=database.adopted)

@@ -127,11 +127,7 @@ class NamePolicy:
         return LocatedName(name, path, is_registered=False, permission_names=permission_names)
 
     def path_for_creation(self, name: str) -> str:
-        """Return the resolved path of a database that is to be created with ``name``.
-
-        Raises:
-            DatabaseError: the name is invalid, or the path is not allowed.
-        """
+        """Return the resolved path of a database to create with ``name``, or raise a DatabaseError."""
         why = reason_to_refuse(name)
         if why:
             raise DatabaseError(why)
@@ -151,11 +147,7 @@ class NamePolicy:
         return path
 
     def path_for_backup(self, directory: str) -> str:
-        """Return the resolved path of a directory for a backup.
-
-        Raises:
-            DatabaseError: it is no absolute path, or the path is not allowed.
-        """
+        """Return the resolved path of a directory for a backup, or raise a DatabaseError."""
         if not directory.startswith("/"):
             raise DatabaseError(f"{directory} is no absolute path; a backup goes into a directory on the server")
         path = self.resolve_absolute(directory)

@@ -1,15 +1,13 @@
 """The limit of open databases."""
 
-import logging
 import resource
 import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from pyelevator.application.catalog.log import log
 from pyelevator.engines.base import Engine
 from pyelevator.errors import DatabaseError
-
-_log: Final = logging.getLogger("pyelevator.catalog")
 
 _SHARE: Final = 0.3
 """The share of this process's open-file limit for what each open database holds.
@@ -55,11 +53,7 @@ class OpenDatabases:
         self._lock = threading.RLock()  # reentrant: an addition may close another database, which is removed
 
     def add(self, database: Closable) -> None:
-        """Add a database that is about to open, and close another one if there are too many.
-
-        Raises:
-            DatabaseError: the maximum is open, and all of them are in use.
-        """
+        """Add a database that is about to open; if there are too many, close another one or raise a DatabaseError."""
         with self._lock:
             limit = self._limit()
             if len(self._open) >= limit and not self._close_one():
@@ -77,7 +71,7 @@ class OpenDatabases:
         limit = max(1, (int(files * _SHARE) - _RESERVED_FILES) // self._files_per_database)
         if limit < self._max_open and not self._has_warned:
             self._has_warned = True
-            _log.warning("no more than %d databases are open at once, as this process may open %d files", limit, files)
+            log.warning("no more than %d databases are open at once, as this process may open %d files", limit, files)
         return min(limit, self._max_open)
 
     def remove(self, database: Closable) -> None:

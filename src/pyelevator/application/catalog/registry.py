@@ -1,20 +1,19 @@
 """The registry of a catalog: its databases, and the store that keeps them."""
 
-import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from attrs import field, frozen
 
 from pyelevator.application.catalog.database import Database
+from pyelevator.application.catalog.log import log
 from pyelevator.application.catalog.names import DEFAULT, NamePolicy
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.base.catalog_store import CatalogStore, Entry
 from pyelevator.errors import DatabaseError, ServerRuntimeError
-
-_log: Final = logging.getLogger("pyelevator.catalog")
 
 
 class UnknownName(DatabaseError):
@@ -51,11 +50,7 @@ class Index:
         return [database.entry for database in self.databases]
 
     def without(self, database: Database) -> tuple[Database, ...]:
-        """Return the other databases.
-
-        Raises:
-            UnknownName: it is not among them any more; another server has dropped it.
-        """
+        """Return the other databases; raise an UnknownName if another server has dropped this one."""
         if self.by_uid.get(database.entry.uid) is not database:
             raise UnknownName(f"Database {database.entry.name} does not exist")
         return tuple([other for other in self.databases if other is not database])
@@ -69,22 +64,29 @@ Change: TypeAlias = Callable[[Index], tuple[Database, ...]]
 """Returns the databases that there are to be."""
 
 
-class Registry:
-    """The databases of a catalog, as they are now and as the store has them.
+class Registry(ABC):
+    """The databases of a catalog, as they are now and as its store has them; the base of a catalog."""
 
-    Attributes:
-        index: the databases as they are now.
-    """
-
-    def __init__(self, store: CatalogStore, names: NamePolicy, make_database: Callable[[Entry], Database]) -> None:
-        self.index = Index()
-        self._store, self._names, self._make_database = store, names, make_database
+    def __init__(self, store: CatalogStore, names: NamePolicy) -> None:
+        self._index = Index()
+        self._store, self._names = store, names
         self._lock = threading.Lock()
         self._creating: set[str] = set()
         self._is_failing = False
 
+    @abstractmethod
+    def _database(self, entry: Entry) -> Database:
+        """Return the database of an entry."""
+
+    @property
+    def is_shared(self) -> bool:
+        """True if other servers have the same catalog, and change it."""
+        return self._store.is_shared
+
     def refresh(self) -> bool:
         """Take over what other servers have changed; return True if that was something.
+
+        Databases that they have dropped are closed, once their requests are done, and so are their cursors.
 
         Raises:
             EngineError: it could not be found out.
@@ -93,9 +95,9 @@ class Registry:
             entries = self._store.read_changes()
             if entries is None:
                 return False
-            known, uids = self.index.by_uid, {entry.uid for entry in entries}
-            gone = [database for database in self.index.databases if database.entry.uid not in uids]
-            self.index = Index(tuple([known.get(entry.uid) or self._make_database(entry) for entry in entries]))
+            known, uids = self._index.by_uid, {entry.uid for entry in entries}
+            gone = [database for database in self._index.databases if database.entry.uid not in uids]
+            self._index = Index(tuple([known.get(entry.uid) or self._database(entry) for entry in entries]))
         for database in gone:
             with suppress(EngineError):
                 database.close()
@@ -109,37 +111,29 @@ class Registry:
             self._is_failing = False
         except EngineError as error:
             if not self._is_failing:
-                _log.warning("the catalog could not be read: %s", error)
+                log.warning("the catalog could not be read: %s", error)
             self._is_failing = True
 
-    def get(self, name: str) -> Database | None:
+    def _get(self, name: str) -> Database | None:
         """Return the database of that name, or for an absolute path the one at it; None if there is none."""
-        index = self.index
+        index = self._index
         if name in index.by_name:
             return index.by_name[name]
         path = self._names.resolve_absolute(name)
         return None if path is None else index.by_path.get(path)
 
-    def find(self, name: str, refusal: str = "Database {} does not exist") -> Database:
-        """Return the database of that name, as ``get`` does.
-
-        Raises:
-            UnknownName: there is none; ``refusal`` is its text.
-        """
-        database = self.get(name)
+    def _find(self, name: str, refusal: str = "Database {} does not exist") -> Database:
+        """Return the database as ``_get`` does; raise an UnknownName with ``refusal`` as its text if there is none."""
+        database = self._get(name)
         if database is None:
             raise UnknownName(refusal.format(name))
         return database
 
     @contextmanager
-    def reserved(self, name: str, path: str) -> Iterator[None]:
-        """Prevent other creations with that name or path during the block.
-
-        Raises:
-            DatabaseError: there is such a database, or it is being created.
-        """
+    def _reserved(self, name: str, path: str) -> Iterator[None]:
+        """Prevent other creations with that name or path during the block; raise a DatabaseError if there is one."""
         with self._lock:
-            taken = self._creating | self.index.by_name.keys() | self.index.by_path.keys()
+            taken = self._creating | self._index.by_name.keys() | self._index.by_path.keys()
             if not taken.isdisjoint((name, path)):
                 raise already_exists(name)
             self._creating |= {name, path}
@@ -150,28 +144,28 @@ class Registry:
                 self._creating -= {name, path}
 
     @contextmanager
-    def updating(self, change: Change) -> Iterator[None]:
+    def _updating(self, change: Change) -> Iterator[None]:
         """Write the new store file, run the block, put the file in place, and then publish the change.
 
         So nothing is published that a restart would forget, and the block runs only if the file could be written.
         """
         with self._lock:
-            index = Index(change(self.index))
-            with self._store.replacing(self.index.entries(), index.entries()):
+            index = Index(change(self._index))
+            with self._store.replacing(self._index.entries(), index.entries()):
                 yield
-            self.index = index
+            self._index = index
 
-    def update(self, change: Change) -> None:
+    def _update(self, change: Change) -> None:
         """Record a change, and publish it."""
-        with self.updating(change):
+        with self._updating(change):
             pass
 
-    def record(self) -> None:
+    def _record(self) -> None:
         """Record changes of the databases' entries; if that fails, they are known until the server stops."""
         try:
-            self.update(lambda index: index.databases)
+            self._update(lambda index: index.databases)
         except OSError as error:
-            _log.warning("the catalog could not be written: %s", error)
+            log.warning("the catalog could not be written: %s", error)
 
 
 def already_exists(name: str) -> DatabaseError:

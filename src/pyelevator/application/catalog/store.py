@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import json
-import logging
 import os
 import shlex
 import stat
@@ -15,11 +14,10 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator.application.catalog.log import log
 from pyelevator.engines.base.catalog_store import CatalogStore, Entry
 from pyelevator.errors import ElevatorError
 from pyelevator.paths import is_file, replacing_file, sync_file
-
-_log: Final = logging.getLogger("pyelevator.catalog")
 
 STORE_FILE: Final = "store.json"
 """The store file in the data directory, unless another path is given."""
@@ -70,11 +68,7 @@ class Store(CatalogStore):
         return cls(Path(directory, STORE_FILE), tuple([Path(directory, name) for name in OLD_STORE_FILES]))
 
     def read(self) -> list[Entry] | None:
-        """Return the databases, in the order of their creation; None if there is no store file.
-
-        Raises:
-            StoreError: the file is not a store file, or cannot be read.
-        """
+        """Return the databases as they were created, None without a store file; raise a StoreError if it is damaged."""
         try:
             found = next(filter(_has_content, (self.path, *self.legacy_paths)), None)
             return None if found is None else _read(found)
@@ -96,7 +90,7 @@ def _has_content(path: Path) -> bool:
     if not is_file(path):
         return False
     if path.stat().st_size == 0:
-        _log.warning("%s is empty, and taken for missing: an old server was interrupted while it wrote it", path)
+        log.warning("%s is empty, and taken for missing: an old server was interrupted while it wrote it", path)
         return False
     return True
 
@@ -150,25 +144,21 @@ def _has_name(entry: Entry) -> bool:
     to clients would prevent them from listing the others.
     """
     if not entry.name:
-        _log.warning("ignoring the database without a name at %s", entry.path)
+        log.warning("ignoring the database without a name at %s", entry.path)
         return False
     try:
         (entry.name + entry.uid).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        _log.warning("ignoring the database %r: its name or its uid is no text (%s)", entry.name, error.reason)
+        log.warning("ignoring the database %r: its name or its uid is no text (%s)", entry.name, error.reason)
         return False
     return True
 
 
 def lock_directory(directory: str) -> Callable[[], None]:
-    """Lock the data directory for this server, creating it if it is missing.
-
-    Returns:
-        A function that releases it.
+    """Lock the data directory for this server, creating it if it is missing, and return a function that releases it.
 
     Raises:
-        CatalogLocked: another server uses it.
-        CatalogError: it cannot be created or written.
+        CatalogError: it cannot be created or written, or another server uses it.
     """
     try:
         Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -192,7 +182,7 @@ def _check_directory(directory: Path) -> None:
     """Warn of a data directory that other users can write, and remove what interrupted writes have left in it."""
     status = directory.stat()
     if stat.S_IMODE(status.st_mode) & 0o022 or status.st_uid not in (0, os.geteuid()):
-        _log.warning(
+        log.warning(
             "others can write in the data directory %s, and so replace databases; run: chmod go-w %s",
             directory,
             shlex.quote(str(directory)),

@@ -43,11 +43,7 @@ def get(engine: Engine, command: Get, request: Request, _: Context) -> Response:
 
 
 def value_or_raise(command: Get | GetAndDelete, value: bytes | None) -> bytes:
-    """Return the value that was read for a key.
-
-    Raises:
-        KeyNotFound: there is none.
-    """
+    """Return the value that was read for a key, or raise KeyNotFound."""
     if value is None:
         key = command.key[:_MAX_KEY_SHOWN].decode("utf-8", "replace")
         more = "..." if len(command.key) > _MAX_KEY_SHOWN else ""
@@ -76,7 +72,7 @@ def multi_get(engine: Engine, command: MGet, request: Request, context: Context)
     try:
         values = _read_values(engine, command, context, _MAX_LISTED if request.row_sink else inf)
     except _LargeValues as large:
-        return _pack_one_by_one(engine, command, request, context, large.size)
+        return _pack_one_by_one(engine, command, request, context, large.args[0])
     return Response(values, Status.SUCCESS if is_complete(values) else Status.WARNING, id=request.id)
 
 
@@ -101,30 +97,20 @@ def _pack_values(engine: Engine, command: MGet, request: Request, context: Conte
 
 
 class _LargeValues(Exception):
-    """The values of an MGET are large, so that they should not all be objects at once.
-
-    Args:
-        size: bytes that were read and reported.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.size = size
+    """The values of an MGET are large, so that they should not all be objects at once; has the bytes reported."""
 
 
 def _pack_one_by_one(engine: Engine, command: MGet, request: Request, context: Context, reported: int) -> Response:
     """Return the response with values that are packed as they are read, so that each is an object for a moment only."""
-    sink, space, size, is_complete = cast("Any", request.row_sink)(), response_space(), 0, True
+    sink, counter, status = cast("Any", request.row_sink)(), ByteCounter(context, reported), Status.SUCCESS
     with closing(engine.snapshot()) as view:
         for key in command.keys:
-            value = view.get(key)
-            is_complete = is_complete and value is not None
-            size = check_values_size(size + len(value or b""), context)
-            space.add(max(0, size - reported))
-            reported = max(reported, size)
-            sink.extend([value])
+            values = [view.get(key)]
+            counter(values)
+            sink.extend(values)
+            status = Status.WARNING if values[0] is None else status
             context.cooperation.checkpoint()
-    return Response(sink, Status.SUCCESS if is_complete else Status.WARNING, id=request.id)
+    return Response(sink, status, id=request.id)
 
 
 def _read_values(engine: Engine, command: MGet, context: Context, max_listed: float) -> list[bytes | None]:
@@ -138,7 +124,7 @@ def _read_values(engine: Engine, command: MGet, context: Context, max_listed: fl
     values = CheckpointedRows(context.cooperation)
     values.extend(engine.collect(command.keys, on_values, fill_cache=command.fill_cache))
     if counter.count < len(values):  # there are duplicates, or cached values
-        counter.add_duplicates(check_values_size(size_of_values(values), context))
+        counter.report(check_values_size(size_of_values(values), context))
     return values
 
 

@@ -40,11 +40,7 @@ def names_long_path(command: Any) -> bool:
 
 
 def check_batch_size(count: int, context: Context) -> None:
-    """Refuse more operations than a batch may have; checks count as such.
-
-    Raises:
-        WrongValue: there are more.
-    """
+    """Raise a WrongValue for more operations than a batch may have; checks count as such."""
     limit = context.policy.max_batch
     if count > limit:
         raise WrongValue(f"a batch of {count:,} operations is over the limit of {limit:,}; split it")
@@ -134,11 +130,7 @@ class _WritingHandler(ABC):
 
     @abstractmethod
     def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> Any:
-        """Write, and return the payload of the response.
-
-        Raises:
-            EngineBusy: only without ``wait``.
-        """
+        """Write, and return the payload of the response; raise EngineBusy only without ``wait``."""
 
 
 @frozen

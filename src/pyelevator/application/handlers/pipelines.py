@@ -53,11 +53,7 @@ class PipelineHandler(ReadHandler):
 
 
 def pipeline_handler(handlers: Handlers) -> PipelineHandler:
-    """Return the handler of pipelines.
-
-    Args:
-        handlers: those of the commands that a pipeline may contain.
-    """
+    """Return the handler of pipelines, which may contain the commands that have ``handlers``."""
 
     def handle(engine: Engine, command: Pipeline, request: Request, context: Context) -> Response:
         count, limit = len(command.commands), context.policy.max_batch
@@ -145,7 +141,7 @@ class _PipelineRun:
                 counter = ByteCounter(self.context)
                 values = collected = self.engine.collect(keys, counter)
                 if self._are_outcomes(batch, collected):
-                    counter.add_duplicates(size_of_values(collected))
+                    counter.report(size_of_values(collected))
                     return collected
         return map(self._value_outcome, batch, repeat(iter(values)))
 

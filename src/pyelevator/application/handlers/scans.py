@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from pyelevator.application.context import Context
 from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows
@@ -33,15 +33,8 @@ _PACKED_ROWS: Final = 1 << 15
 _PACKED_BYTES: Final = 1 << 20
 
 
-@frozen
-class ScanResult:
-    """The first rows of a scan.
-
-    Attributes:
-        rows: in the request's own row sink, or in a list.
-        size: their bytes.
-        more: True if there are further rows.
-    """
+class ScanResult(NamedTuple):
+    """The first rows of a scan in the request's own row sink or a list, their bytes, and True if more follow."""
 
     rows: Any
     size: int
@@ -115,13 +108,7 @@ def _next_page(engine: Engine, command: Range, cursor_id: bytes, request: Reques
 def _collect_page(
     view: ReadView, command: Range, request: Request, context: Context, before: tuple[int, int]
 ) -> ScanResult:
-    """Return a page of a range.
-
-    Args:
-        view: the cursor's snapshot.
-        command, request, context: of the page.
-        before: rows and bytes of the pages before it; the limits of the policy are for all pages together.
-    """
+    """Return a page of a range; ``before`` are the rows and bytes of those before it: the limits are for all pages."""
     max_rows, max_bytes = context.policy.max_range - before[0], context.policy.max_range_bytes - before[1]
     page_bytes = max_bytes if command.max_bytes is None else min(command.max_bytes, max_bytes)
     page = _collect(view.chunks(_range_bounds(command)), min(max_rows, _MAX_PAGE_ROWS), page_bytes, request, context)

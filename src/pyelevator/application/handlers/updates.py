@@ -18,11 +18,7 @@ _LARGEST: Final = (1 << 63) - 1
 
 
 def decide_batch(command: ConditionalBatch, view: ReadView) -> Decision[None]:
-    """Return the operations of a CONDITIONALBATCH.
-
-    Raises:
-        CheckFailed: a check does not hold.
-    """
+    """Return the operations of a CONDITIONALBATCH, or raise CheckFailed."""
     keys = [check[1] for check in command.checks]
     values = view.multi_get(keys) if len(keys) > _FEW else map(view.get, keys)
     failed = [at for at, holds in enumerate(map(_holds, command.checks, values)) if not holds]
@@ -38,11 +34,7 @@ def _holds(check: KeyCheck, value: bytes | None) -> bool:
 
 
 def decide_increment(command: Increment, view: ReadView) -> Decision[bytes]:
-    """Return the operation of an INCREMENT, and the sum as text.
-
-    Raises:
-        WrongValue: the value is no number, or the sum does not fit into 64 bits.
-    """
+    """Return the operation of an INCREMENT, and the sum as text; both numbers have 64 bits at most."""
     value = view.get(command.key)
     number = command.initial if value is None else _parse_number(value)
     total = number + command.by
@@ -61,11 +53,7 @@ def _parse_number(value: bytes) -> int:
 
 
 def decide_get_and_delete(command: GetAndDelete, view: ReadView) -> Decision[bytes]:
-    """Return the operation of a GETANDDELETE, and the value that it deletes.
-
-    Raises:
-        KeyNotFound: there is none.
-    """
+    """Return the operation of a GETANDDELETE, and the value that it deletes, or raise KeyNotFound."""
     value = value_or_raise(command, view.get(command.key))
     return ((DELETE, command.key),), value
 

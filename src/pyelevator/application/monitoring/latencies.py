@@ -1,9 +1,11 @@
 """Latencies by verb: histograms with buckets whose width is an eighth of their value or less."""
 
-from collections import deque
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 from time import monotonic
-from typing import Final
+from typing import Final, Self
 
 from pyelevator.monitoring import Latency
 
@@ -48,39 +50,37 @@ class Histogram:
     """
 
     def __init__(self) -> None:
-        self._buckets: dict[int, int] = {}
+        self._buckets: Counter[int] = Counter()
         self.total = 0
         self.seconds = 0.0
         self.max = 0.0
 
     def add(self, seconds: float, weight: int = 1) -> None:
         """Add a latency that stands for ``weight`` of them."""
-        bucket = bucket_of(seconds)
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + weight
+        self._buckets[bucket_of(seconds)] += weight
         self.total += weight
         self.seconds += seconds * weight
         self.max = max(self.max, seconds)
 
-    def merge(self, other: "Histogram") -> None:
-        """Add what is in another one."""
-        for bucket, count in other._buckets.copy().items():
-            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
-        self.total += other.total
-        self.seconds += other.seconds
-        self.max = max(self.max, other.max)
+    @classmethod
+    def merged(cls, histograms: Iterable["Histogram"]) -> Self:
+        """Return what is in several together, which other threads may change."""
+        merged = cls()
+        for one in histograms:
+            merged._buckets.update(one._buckets.copy())
+            merged.total += one.total
+            merged.seconds += one.seconds
+            merged.max = max(merged.max, one.max)
+        return merged
 
     def summary(self) -> Latency:
         """Return the percentiles; no percentile is above the largest latency."""
         buckets = sorted(self._buckets.copy().items())
-        total = sum([count for _, count in buckets])
-        if not total:
+        below = list(accumulate([count for _, count in buckets]))
+        if not below:
             return Latency()
-        return Latency(
-            p50=min(self.max, _percentile(buckets, total * 0.5)),
-            p99=min(self.max, _percentile(buckets, total * 0.99)),
-            max=self.max,
-            mean=self.seconds / max(1, self.total),
-        )
+        p50, p99 = [upper_bound(buckets[bisect_left(below, below[-1] * part)][0]) for part in (0.5, 0.99)]
+        return Latency(min(self.max, p50), min(self.max, p99), self.max, self.seconds / max(1, self.total))
 
     def cumulative(self, bounds: tuple[float, ...]) -> Mapping[float, int]:
         """Return how many latencies are within each bound, in seconds."""
@@ -105,17 +105,4 @@ class RecentHistogram:
     def merged(self) -> Histogram:
         """Return the latencies of the last minute."""
         oldest = int(self._clock() / _SLOT_SECONDS) - _SLOTS + 1
-        merged = Histogram()
-        for slot, histogram in list(self._slots):
-            if slot >= oldest:
-                merged.merge(histogram)
-        return merged
-
-
-def _percentile(buckets: list[tuple[int, int]], rank: float) -> float:
-    below = 0
-    for bucket, count in buckets:
-        below += count
-        if below >= rank:
-            return upper_bound(bucket)
-    return upper_bound(buckets[-1][0])
+        return Histogram.merged(histogram for slot, histogram in list(self._slots) if slot >= oldest)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from attrs import evolve
 
@@ -19,11 +19,14 @@ from pyelevator.application.monitoring.latencies import Histogram, RecentHistogr
 from pyelevator.commands import Command, Unknown
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request, Response
-from pyelevator.monitoring import Latency, ProcessStats, ServerStats, VerbStats
+from pyelevator.monitoring import ProcessStats, ServerStats, VerbStats
+
+T = TypeVar("T")
 
 OTHER: Final = "OTHER"
 """What verbs that are not known are counted as: clients choose them, and each name takes memory for ever."""
 
+_NONE: Final = RecentHistogram()
 _PAGE: Final = resource.getpagesize()
 _PEAK_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
@@ -65,9 +68,7 @@ class Monitor:
             found = self.answered[:]
             del self.answered[: len(found)]
             self._added += len(found)
-            while (
-                found
-            ):  # most are of one class, and a list counts one by identity, in a tenth of the time of a Counter
+            while found:  # mostly of one class, which a list counts by identity, in a tenth of the time of a Counter
                 kind = found[0]
                 times = found.count(kind)
                 self.counts[kind] += times
@@ -96,39 +97,29 @@ class Monitor:
     def stats(self) -> ServerStats:
         """Return the figures, without those of databases."""
         self.add_answered()
-        latencies, recent = Histogram(), Histogram()
-        for histogram in list(self._latencies.values()):
-            latencies.merge(histogram)
-        for one in list(self._recent.values()):
-            recent.merge(one.merged())
         stats = ServerStats(
             version=_version(),
             started_at=self._started_at,
             uptime=monotonic() - self._started,
             requests={verb_of(kind): self._verb(kind, count) for kind, count in sorted_by_verb(self.counts)},
             refused=self.refused,
-            latency=latencies.summary(),
-            recent_latency=recent.summary(),
+            latency=Histogram.merged(list(self._latencies.values())).summary(),
+            recent_latency=Histogram.merged([one.merged() for one in list(self._recent.values())]).summary(),
             process=process_stats(),
         )
         return self.describe(stats)
 
     def _verb(self, kind: type[Command], count: int) -> VerbStats:
         failures = {code.name.lower(): n for (failed, code), n in self._failures.copy().items() if failed is kind}
-        measured, recent = self._latencies.get(kind), self._recent.get(kind)
-        return VerbStats(
-            count,
-            failures,
-            Latency() if measured is None else measured.summary(),
-            Latency() if recent is None else recent.merged().summary(),
-        )
+        recent = self._recent.get(kind, _NONE).merged()
+        return VerbStats(count, failures, self._latencies.get(kind, _NONE.merged()).summary(), recent.summary())
 
     def histograms(self) -> Mapping[str, Histogram]:
         """Return the latencies by verb."""
         return {verb_of(kind): histogram for kind, histogram in sorted_by_verb(self._latencies)}
 
 
-def monitor_of(application: Any) -> Monitor:
+def monitor_of(application: object) -> Monitor:
     """Return the monitor of an application; a new one for whatever else answers requests."""
     monitor = getattr(application, "monitor", None)
     return monitor if isinstance(monitor, Monitor) else Monitor()
@@ -139,15 +130,14 @@ def verb_of(kind: type[Command]) -> str:
     return OTHER if kind is Unknown else kind.verb
 
 
-def sorted_by_verb(by_kind: Mapping[type[Command], Any]) -> list[tuple[type[Command], Any]]:
+def sorted_by_verb(by_kind: Mapping[type[Command], T]) -> list[tuple[type[Command], T]]:
     """Return the items of a mapping that other threads may change, in the order of the verbs."""
     return sorted(dict(by_kind).items(), key=lambda item: verb_of(item[0]))
 
 
 def _version() -> str:
     """Return the version of this package, which its top module says; no module of it imports that one."""
-    version: str = import_module("pyelevator").__version__
-    return version
+    return str(import_module("pyelevator").__version__)
 
 
 def process_stats() -> ProcessStats:

@@ -24,12 +24,9 @@ class SlowLog:
     """Keeps the latest requests that took long; each addition is one operation on a deque, from any thread.
 
     Args:
-        threshold: seconds from which on a request is kept; None for never.
+        threshold: seconds from which on a request is kept; None for never, which the attribute has as infinity.
         max_entries: how many to keep.
         shows_keys: show the beginning of the first key of each.
-
-    Attributes:
-        threshold: seconds from which on a request is kept; infinity for never.
     """
 
     def __init__(self, threshold: float | None, max_entries: int, shows_keys: bool) -> None:
@@ -58,11 +55,7 @@ class SlowLog:
         return evolve(entry, key=_shown_key(request.command)) if self._shows_keys else entry
 
     def latest(self, limit: int | None = None) -> Sequence[SlowRequest]:
-        """Return the requests, the latest first.
-
-        Args:
-            limit: how many at most; None for all.
-        """
+        """Return the requests, the latest first, at most ``limit`` of them."""
         found = list(self._entries)[::-1]
         return found if limit is None else found[: max(0, limit)]
 

@@ -270,7 +270,7 @@ def test_vacuum_full_holds_up_its_own_database_only(application, postgresql):
     with Elevator(transport=FakeTransport(application)) as client:
         client.createdb("other")
         client.Put("k", "v")
-        table = storage.databases.find(application.catalog._registry.index.by_name["default"].entry.path).pairs
+        table = storage.databases.find(application.catalog._index.by_name["default"].entry.path).pairs
         with psycopg.connect(f"host=127.0.0.1 port={postgresql.port} user=postgres dbname=postgres") as foreign:
             foreign.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # what VACUUM FULL holds while it works
             with pytest.raises((DatabaseError, DatabaseUnavailable)):
