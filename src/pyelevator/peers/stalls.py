@@ -11,13 +11,7 @@ _LOOKS: Final = 8
 
 
 class StallDetector:
-    """Finds the clients that have read nothing for a time, while something waits for space.
-
-    Args:
-        send_queues: of all clients.
-        timeout: seconds that a client may read nothing meanwhile.
-        is_candidate: returns True for a client whose unsent responses others can wait for.
-    """
+    """Finds the candidates, whose unsent responses others can wait for, that have read nothing while something does."""
 
     def __init__(self, send_queues: SendQueues, timeout: float, is_candidate: Callable[[bytes], bool]) -> None:
         self._send_queues, self._timeout, self._is_candidate = send_queues, timeout, is_candidate

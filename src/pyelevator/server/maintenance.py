@@ -12,12 +12,7 @@ _LOG: Final = logging.getLogger("pyelevator.server")
 
 
 class Maintenance:
-    """Runs the maintenance of an application, again and again, and never twice at the same time.
-
-    Args:
-        application: of the server.
-        run: runs a function in a worker.
-        now: seconds, monotonic.
+    """Runs the maintenance of an application in a worker, again and again, and never twice at the same time.
 
     Attributes:
         interval: seconds between two runs; None for never.

@@ -46,11 +46,6 @@ class Observed:
 class RequestObserver:
     """Measures requests, for the monitor of an application.
 
-    Args:
-        application: of the requests.
-        monitor: of the application.
-        address_of: returns the address of a connection.
-
     Attributes:
         threshold: seconds from which on every request is measured.
     """
@@ -74,10 +69,6 @@ class RequestObserver:
 
         The turn is that of the first one that begins after ``_sample_at``: to take the one that is under way at that
         time would find long ones more often than they are.
-
-        Args:
-            observed: the request.
-            started, now: when it began and ended.
         """
         seconds = now - started
         is_slow, is_due = seconds >= self.threshold, started >= self._sample_at

@@ -56,14 +56,6 @@ class RequestDispatcher:
 
     It runs in the thread that owns the sockets.
 
-    Args:
-        application: responds to the requests.
-        listener: of the server.
-        responder: decodes messages and encodes responses.
-        observer: is told of each request and how long it took.
-        worker_count: number of worker threads.
-        limits: on what is in memory at once.
-
     Attributes:
         scheduler: the requests that are not answered yet.
         workers: the threads for what may be slow.

@@ -28,11 +28,6 @@ class Responder:
 
     Codecs and applications must not raise; if they do, the client still gets a response.
 
-    Args:
-        application: responds to the requests.
-        reader: decodes messages.
-        monitor: counts the requests.
-
     Attributes:
         latest: the message of the last call of ``try_respond``.
     """
@@ -44,13 +39,7 @@ class Responder:
         self._reader = reader
 
     def decode(self, frames: Sequence[bytes], peer: str | None, connection: bytes) -> IncomingRequest:
-        """Decode a message.
-
-        Args:
-            frames: of the message.
-            peer: the client's identity as its handshake proved it; None without keys.
-            connection: the connection that it came from.
-        """
+        """Decode a message of a peer, as its handshake proved it, that came over a connection."""
         try:
             return self._reader.read(frames, peer, connection)
         except Exception:  # noqa: BLE001 - see above
@@ -61,9 +50,7 @@ class Responder:
     def try_respond(self, incoming: IncomingRequest, *, is_limited: bool = False) -> list[bytes] | None:
         """Return the frames of the response, or None if that would take waiting or much work.
 
-        Args:
-            incoming: the message.
-            is_limited: take the space for a value before it is packed.
+        If it is limited, the space for a value is taken before it is packed.
 
         Raises:
             OutOfSpace: there is none.

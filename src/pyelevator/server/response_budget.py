@@ -38,10 +38,7 @@ _SLOW_DECAY: Final = 0.97
 class Reservation(ResponseSpace):
     """The space for the response of one request that a worker executes; it grows with the response.
 
-    Args:
-        budget: that it is of.
-        size: bytes that it is expected to have.
-        granted: bytes that are reserved before anything is made.
+    Of the bytes that it is expected to have, some may be granted before anything is made.
 
     Attributes:
         size: bytes that count for others: expected ones, or those that are made.
@@ -77,10 +74,6 @@ class ResponseBudget:
     as memory while a response is made, which takes a second copy of it. How large a response is shows only when it is
     there. So space for as much as the latest ones had is kept, for the copy of the next one. What workers make is
     reserved as it grows: those that find no space are given up, and made when there is some.
-
-    Args:
-        send_queues: the unsent responses.
-        max_bytes: of them.
     """
 
     def __init__(self, send_queues: SendQueues, max_bytes: int) -> None:
@@ -117,11 +110,9 @@ class ResponseBudget:
         return is_alone or (self._can_reserve(size) and self.has_space_for(size))
 
     def start(self, size: int, *, is_certain: bool = False) -> Reservation:
-        """Reserve space for the response to a request that is about to be executed.
+        """Reserve space for the response to a request that is about to be executed, of an expected size.
 
-        Args:
-            size: bytes that it is expected to have.
-            is_certain: they are in memory before it can be given up, so that they count for others in any case.
+        If that is certain, it is in memory before the response can be given up, and so counts for others in any case.
         """
         granted = size if self._can_reserve(size) else 0
         reservation = Reservation(self, size if is_certain else granted, granted)
@@ -170,9 +161,7 @@ class ResponseBudget:
     def stalled_clients(self, needed: int | None, now: float) -> list[bytes]:
         """Return the clients that have read nothing for a while although others wait for space.
 
-        Args:
-            needed: bytes of the smallest response that waits for space; None if none does.
-            now: seconds, monotonic.
+        The smallest response that does needs so many bytes; None if none waits.
         """
         if needed is None or self.has_space_for(needed):
             self._stalls.end()

@@ -178,13 +178,7 @@ class Scheduler(ClientTable[ScheduledClient]):
         self._mark(identity, before + size >= LARGE_WORK)
 
     def record_response(self, identity: bytes, size: int, kind: type[Command[object]] | None = None) -> None:
-        """Report how large a response was that a worker made.
-
-        Args:
-            identity: of the client.
-            size: bytes.
-            kind: of the command.
-        """
+        """Report how large a response was that a worker made."""
         reads_values = kind in VALUE_READS
         if self.has_large(identity) or (reads_values and size >= LARGE_WORK):
             self._mark(identity, size >= LARGE_WORK)

@@ -29,12 +29,7 @@ class _Queue:
 
 
 class WorkQueues:
-    """The queues of one server; from any thread.
-
-    Args:
-        submit: has a function called in a worker.
-        execute: executes jobs together, and must not raise.
-    """
+    """The queues of one server; from any thread. Their jobs are executed together, by what must not raise."""
 
     def __init__(
         self, submit: Callable[[Callable[[], None]], object], execute: Callable[[Sequence[QueuedJob]], None]
@@ -44,13 +39,7 @@ class WorkQueues:
         self._lock = threading.Lock()
 
     def put(self, spec: QueueSpec, identity: bytes, job: Job) -> None:
-        """Queue a job; a worker executes it when its turn comes.
-
-        Args:
-            spec: of the job.
-            identity: of its client.
-            job: the job.
-        """
+        """Queue a job of a client; a worker executes it when its turn comes."""
         with self._lock:
             queue = self._queues.setdefault(spec.key, _Queue())
             queue.jobs.append((identity, job))

@@ -33,15 +33,10 @@ _Respond: TypeAlias = Callable[[list[IncomingRequest]], Sequence[list[bytes]]]
 
 
 class Workers:
-    """The worker threads of one server.
+    """The worker threads of one server: a number of them, one for monitoring, and one for probes.
 
-    Args:
-        application: what the responder calls.
-        responder: executes requests, and encodes the responses.
-        observer: is told of each request and how long it took.
-        count: number of threads, apart from the one for monitoring, and the one for probes.
-        wakeup: is called when something was put into ``completed``.
-        must_wait: returns True if a request must not be executed before there is space for its response.
+    They call ``wakeup`` when something was put into ``completed``, and execute nothing that ``must_wait`` for space for
+    its response.
 
     Attributes:
         completed: what the workers have done; the server puts other things there for its own loop.

@@ -3,11 +3,11 @@
 import logging
 import socket as sockets
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from attrs import field, frozen
 
-from pyelevator.transports.curve import Secret
+from pyelevator.transports.curve import HoldsSecret, Secret
 from pyelevator.transports.zmtp.mechanism import CLIENTS, Mechanism, NullMechanism
 
 _LOG: Final = logging.getLogger("pyelevator.server")
@@ -17,7 +17,7 @@ LOCAL: Final = "local"
 
 
 @frozen
-class CurveServer:
+class CurveServer(HoldsSecret):
     """The keys of a listener that asks its clients for theirs.
 
     Attributes:
@@ -29,11 +29,6 @@ class CurveServer:
     _secret: Secret = field(converter=Secret, repr=False, alias="secret_key")
     is_allowed: Callable[[str], bool]
 
-    @property
-    def secret_key(self) -> str:
-        """The secret key, as text."""
-        return self._secret.reveal()
-
     def check(self) -> None:
         """Check that the library for keys is installed.
 
@@ -42,12 +37,8 @@ class CurveServer:
         """
         import pyelevator.transports.zmtp.curvezmq  # noqa: F401 - only needed with keys
 
-    def mechanism(self, connection: Any) -> Mechanism:
-        """Return the mechanism of a connection: with keys over TCP, without over a socket file.
-
-        Args:
-            connection: its socket.
-        """
+    def mechanism(self, connection: sockets.socket) -> Mechanism:
+        """Return the mechanism of a connection, by its socket: with keys over TCP, without over a socket file."""
         from pyelevator.transports.zmtp.curvezmq import CurveServerMechanism
 
         if connection.family == sockets.AF_UNIX:

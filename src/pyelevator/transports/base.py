@@ -275,10 +275,6 @@ def request_timeout_message(url: str, deadline: Deadline) -> str:
     )
 
 
-MAX_DISCONNECTED: Final = 1 << 16
-"""Identities of ended connections that a listener keeps until they are taken out."""
-
-
 @frozen
 class Traffic:
     """The traffic of a listener since it was opened.

@@ -47,11 +47,7 @@ def split_address(value: str) -> tuple[str, int]:
 
 
 def check_ipc_path(path: str) -> None:
-    """Check that a socket file can have this path.
-
-    Raises:
-        UsageError: it cannot; the path may be too long.
-    """
+    """Refuse a path that a socket file cannot have; it may be too long."""
     if not isinstance(path, str) or not path or "\0" in path:
         raise UsageError(f"endpoint= of an ipc transport is the path of a socket file, not {path!r}")
     if is_url(path):
@@ -75,11 +71,7 @@ def parse_bind_url(url: str) -> ParsedUrl:
 
 
 def check_ipc_path_free(path: str) -> None:
-    """Check that a socket file can be created, and that no server listens on it: binding would take it away.
-
-    Raises:
-        UsageError: it cannot, or one does.
-    """
+    """Refuse a path where no socket file can be created, or a server listens: binding would take it away."""
     check_ipc_path(path)
     if path.startswith("@"):
         raise UsageError(
@@ -98,11 +90,7 @@ def check_ipc_path_free(path: str) -> None:
 
 
 def interface_address(name: str) -> str | None:
-    """Return the IPv4 address of a network interface (``lo``, ``eth0``), which is a host to ZeroMQ; None for others.
-
-    Raises:
-        OSError: the interface has none.
-    """
+    """Return the IPv4 address of a network interface (``lo``, ``eth0``), which is a host to ZeroMQ; None for others."""
     if name not in {interface for _, interface in sockets.if_nameindex()}:
         return None
     with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as socket:
@@ -112,12 +100,7 @@ def interface_address(name: str) -> str | None:
 
 @contextmanager
 def private_socket_file(path: str, mode: int) -> Iterator[None]:
-    """Keep a socket file that this thread creates in the block private to its owner, and then set its mode.
-
-    Args:
-        path: of the file.
-        mode: permissions that it gets at the end of the block.
-    """
+    """Keep a socket file that this thread creates in the block private to its owner, and then set its mode."""
     before = os.umask(0o177)
     try:
         yield

@@ -49,14 +49,7 @@ def refused_error(url: str, error: HandshakeRefused, curve: Curve | None = None)
 def connect_timeout_error(
     url: str, cause: BaseException | None, tried: Deadline, curve: Curve | None = None
 ) -> ConnectTimeout:
-    """Return the error for a connection that was not made in time.
-
-    Args:
-        url: of the server.
-        cause: why the last attempt failed; None if that is not known.
-        tried: the deadline that has passed.
-        curve: the client's keys.
-    """
+    """Return the error for a connection that was not made in time; ``cause`` is why the last attempt failed."""
     if isinstance(cause, ProtocolError):
         text = f"what answers at {url} is no Elevator server: {cause}"
         return _with_reason("what answers is no Elevator server", ConnectTimeout(text))
@@ -84,14 +77,9 @@ def _reason_of(cause: OSError) -> tuple[str, str]:
 def final_connect_error(
     url: str, cause: Exception, tried: float, connect_timeout: float | None, curve: Curve | None = None
 ) -> ConnectFailed | None:
-    """Return the error for a connection that is not worth another attempt; None if it is.
+    """Return the error for a connection that is not worth another attempt, by why the last one failed; None if it is.
 
-    Args:
-        url: of the server.
-        cause: why the last attempt failed.
-        tried: seconds since the first one.
-        connect_timeout: seconds for which a refused connection is tried again; None for no end.
-        curve: the client's keys.
+    It was tried for some seconds (``tried``); a refused one is tried again for ``connect_timeout``, None for no end.
     """
     if isinstance(cause, HandshakeRefused):
         return refused_error(url, cause, curve)

@@ -84,6 +84,18 @@ class Secret:
         raise ArgumentTypeError("a secret key is not pickled; read it from its file where it is needed")
 
 
+class HoldsSecret:
+    """The base of what has a secret key."""
+
+    __slots__ = ()
+    _secret: Secret
+
+    @property
+    def secret_key(self) -> str:
+        """The secret key, as text."""
+        return self._secret.reveal()
+
+
 def _is_key(_: Any, attribute: Any, value: Any) -> None:
     """Check a key, without showing it in the error."""
     text = value.reveal() if isinstance(value, Secret) else value
@@ -94,7 +106,7 @@ def _is_key(_: Any, attribute: Any, value: Any) -> None:
 
 
 @frozen
-class KeyPair:
+class KeyPair(HoldsSecret):
     """A public key and the secret one that belongs to it, as text.
 
     Raises:
@@ -107,11 +119,6 @@ class KeyPair:
     def __attrs_post_init__(self) -> None:
         if derive_public_key(self.secret_key) != self.public_key:
             raise UsageError("the secret key does not belong to the public key; are the two in each other's place?")
-
-    @property
-    def secret_key(self) -> str:
-        """The secret key, as text."""
-        return self._secret.reveal()
 
     @classmethod
     def generate(cls) -> Self:
@@ -231,7 +238,7 @@ def _write_exclusive(path: "Path", text: str, mode: int) -> None:
 
 
 @frozen
-class Curve:
+class Curve(HoldsSecret):
     """The keys of a client for a server that asks for them: the server's public key, and a pair of its own.
 
     Args:
@@ -253,11 +260,6 @@ class Curve:
             raise UsageError(
                 "server_public_key is this client's own secret key; the server's .key file has its public one"
             )
-
-    @property
-    def secret_key(self) -> str:
-        """The secret key, as text."""
-        return self._secret.reveal()
 
     @classmethod
     def from_files(cls, key: FilePath, server_key: FilePath) -> Self:

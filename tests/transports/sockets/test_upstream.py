@@ -143,7 +143,7 @@ def test_dialling_in_vain_is_no_work(monkeypatch):
 
 
 def test_a_server_that_is_silent_in_the_handshake_is_given_up_in_time(monkeypatch):
-    monkeypatch.setattr("pyelevator.transports.sockets.nonblocking._HANDSHAKE_TIMEOUT", 0.05)
+    monkeypatch.setattr("pyelevator.transports.sockets.nonblocking.HANDSHAKE_TIMEOUT", 0.05)
     with silent_listener() as endpoint, loop(f"tcp://{endpoint}") as on:
         on.until(lambda: socket_of(on.line) not in (on.first, None))
         assert on.first.fileno() < 0

@@ -16,11 +16,7 @@ _CORRUPT: Final = (b"\xc1",)
 
 
 def exchange(incoming: IncomingRequest, forward: Forward) -> Flow[Sequence[bytes]]:
-    """Return the frames of the answer to a message.
-
-    Args:
-        incoming: the message.
-        forward: carries its request through the interceptors.
+    """Return the frames of the answer to a message, whose request ``forward`` carries through the interceptors.
 
     Raises:
         TransportError: an interceptor lost the request or its answer.

@@ -47,14 +47,7 @@ class BusyPoll:
         self._preempted: int | None = None  # at the last check; None before the first one
 
     def wait(self, look: Callable[[], T]) -> T | None:
-        """Call a function until it returns something, for a moment, or not at all.
-
-        Args:
-            look: returns what it has found, or something false; it must not wait.
-
-        Returns:
-            What it has found; else what is false, and the caller waits as usual.
-        """
+        """Call a function until it returns something, for a moment, or not at all; it must not wait itself."""
         if self._credit <= 0:
             self._left -= 1
             if self._left > 0:
@@ -100,10 +93,6 @@ class BusyEpoll:
     """The events of many connections, waited for busily while one of them is the only one in use.
 
     Where several are, there is nearly always something to do, and their clients need the processor.
-
-    Args:
-        poll: of ``select.epoll``.
-        max_events: at once.
     """
 
     def __init__(self, poll: Callable[[float | None, int], _Events], max_events: int) -> None:
@@ -113,11 +102,7 @@ class BusyEpoll:
         self._last, self._alone = -1, 0
 
     def poll(self, timeout: float | None) -> _Events:
-        """Return the next events: pairs of a descriptor and its events.
-
-        Args:
-            timeout: seconds; None for any time.
-        """
+        """Return the next events: pairs of a descriptor and its events."""
         events = None
         if self._alone >= ALONE and timeout != 0:
             events = self._busy.wait(self._poll_now)

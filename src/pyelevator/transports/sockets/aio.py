@@ -1,4 +1,4 @@
-"""A transport on an event loop that speaks ZMTP itself, without libzmq and its thread."""
+"""A transport on an event loop."""
 
 import asyncio
 import math

@@ -14,12 +14,18 @@ from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE, time_to_live
 from pyelevator.transports.curve import Curve, client_protocol
 from pyelevator.transports.polling.busy_poll import BusyPoll
 from pyelevator.transports.polling.readiness import Poll, poll_for
-from pyelevator.transports.sockets.socket import SEND_FLAGS, Address, ClientSocket, finish_connect, start_connect
+from pyelevator.transports.sockets.socket import (
+    HANDSHAKE_TIMEOUT,
+    SEND_FLAGS,
+    Address,
+    ClientSocket,
+    finish_connect,
+    start_connect,
+)
 from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE
 from pyelevator.transports.zmtp.protocol import Protocol
 
 _MAX_POLL: Final = 86_400.0  # seconds; longer waits are cut into several, as poll() counts 32 bits of milliseconds
-_HANDSHAKE_TIMEOUT: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
 _MAX_READS: Final = 16
 _POLL: Final = type(select.poll()) if hasattr(select, "poll") else None  # the system's own
 _RECENT: Final = 0.0002  # seconds; ZeroMQ's own thread needs about as long to notice that a connection has ended
@@ -39,21 +45,11 @@ class BlockingConnection:
     The socket never blocks; ``poll`` does, because its timeout is a real one: Python goes on with what is left of it
     after a signal.
 
-    Args:
-        socket: a connected one.
-        protocol: one that is established.
-        heartbeat: seconds after which the server is sent a PING; None for never.
-
     Attributes:
         partially_sent: True if some bytes of the last message were sent.
     """
 
-    def __init__(
-        self,
-        socket: ClientSocket,
-        protocol: Protocol,
-        heartbeat: float | None = HEARTBEAT,
-    ) -> None:
+    def __init__(self, socket: ClientSocket, protocol: Protocol, heartbeat: float | None) -> None:
         self.partially_sent = False
         self._last_received = self._last_ping = monotonic()
         self._unanswered_pings = 0  # of an idle connection
@@ -63,7 +59,7 @@ class BlockingConnection:
         self._readable = poll_for(socket, select.POLLIN)
         self._writable = poll_for(socket, select.POLLIN | select.POLLOUT)
         self._protocol, self._encode, self._messages = protocol, protocol.encode_message, protocol.messages
-        self._native = native_messages()
+        self._native: Any = native_messages()
         self._waits_in_system = type(self._readable) is _POLL  # and no library of green threads has patched it
         self._busy, self._poll_now = BusyPoll(), partial(self._readable.poll, 0)
 
@@ -85,7 +81,7 @@ class BlockingConnection:
             DeadlineExceeded, ConnectionClosed, OSError: the connection failed.
             HandshakeRefused, ProtocolError: the peer is no server for this client.
         """
-        deadline = deadline.earlier(Deadline.after(_HANDSHAKE_TIMEOUT))
+        deadline = deadline.earlier(Deadline.after(HANDSHAKE_TIMEOUT))
         socket = start_connect(address, url)
         try:
             protocol = client_protocol(curve, max_message)
@@ -109,6 +105,10 @@ class BlockingConnection:
         silent = monotonic() - self._last_received
         if silent < _RECENT or silent > IDLE:
             return silent > IDLE
+        return self._has_failed()
+
+    def _has_failed(self) -> bool:
+        """Read what is there; return True if the connection has ended."""
         try:
             self._read_all()
         except (ConnectionClosed, ProtocolError):
@@ -129,11 +129,7 @@ class BlockingConnection:
 
     def has_unread(self) -> bool:
         """Return True if a message or a part of one has come, or the connection has ended."""
-        try:
-            self._read_all()
-        except (ConnectionClosed, ProtocolError):
-            return True
-        return bool(self._messages or self._protocol.buffered_bytes)
+        return self._has_failed() or bool(self._messages or self._protocol.buffered_bytes)
 
     def keep_alive(self, expecting: bool) -> None:
         """See :meth:`Transport.keep_alive`.
@@ -155,11 +151,7 @@ class BlockingConnection:
             self._send_ping()
 
     def _send_ping(self) -> None:
-        """Send a PING, if there is room; half a PING would leave none for anything else.
-
-        Raises:
-            ConnectionClosed: the connection has ended.
-        """
+        """Send a PING, if there is room; half a PING would leave none for anything else."""
         data = self._protocol.encode_ping(time_to_live(self._heartbeat))
         self._last_ping = monotonic()
         if 0 < self._try_send(data) < len(data):
@@ -192,7 +184,7 @@ class BlockingConnection:
         """
         self.partially_sent = False
         try:
-            sent = self._native.send_frames(self._socket.fileno(), frames)  # type: ignore[union-attr]
+            sent = self._native.send_frames(self._socket.fileno(), frames)
         except OSError as error:
             raise ConnectionClosed from error
         if sent is None:
@@ -207,8 +199,13 @@ class BlockingConnection:
         """Return the next message if it comes alone, and is short; else read what there is, if it comes soon."""
         if not self._waits_in_system:
             return None
+        descriptor, native = self._socket.fileno(), self._native
         try:
-            received = self._receive_natively(self._native, deadline)
+            if self._busy.wait(self._poll_now):
+                received = native.receive(descriptor)
+            else:
+                seconds = min(deadline.at - monotonic(), self._heartbeat, _MAX_POLL)
+                received = native.receive_within(descriptor, seconds)
         except OSError as error:
             raise ConnectionClosed from error
         if received is None:
@@ -221,12 +218,6 @@ class BlockingConnection:
             return received
         self._on_data(received)
         return None
-
-    def _receive_natively(self, native: Any, deadline: Deadline) -> Any:
-        descriptor = self._socket.fileno()
-        if self._busy.wait(self._poll_now):
-            return native.receive(descriptor)
-        return native.receive_within(descriptor, min(deadline.at - monotonic(), self._heartbeat, _MAX_POLL))
 
     def _try_send(self, data: Any) -> int:
         """Send what the system takes now; return the number of bytes."""
@@ -273,12 +264,7 @@ class BlockingConnection:
         return messages.popleft()
 
     def _wait_readable(self, deadline: Deadline) -> None:
-        """Wait until something comes in; send PINGs to a server that is silent for long, if it understands them.
-
-        Raises:
-            DeadlineExceeded: nothing came.
-            ConnectionClosed: the server did not answer the PINGs.
-        """
+        """Wait until something comes in; send PINGs to a server that is silent for long, if it understands them."""
         events = self._busy.wait(self._poll_now) if self._waits_in_system else None
         if events:
             return
@@ -341,11 +327,7 @@ def _establish(socket: ClientSocket, protocol: Protocol, deadline: Deadline) -> 
 
 
 def _wait(poll: Poll, deadline: Deadline) -> list[tuple[int, int]]:
-    """Return what happens on the one socket that ``poll`` watches.
-
-    Raises:
-        DeadlineExceeded: nothing happened before the deadline.
-    """
+    """Return what happens before the deadline on the one socket that ``poll`` watches."""
     while True:
         left = deadline.remaining()
         events = poll.poll(min(left, _MAX_POLL) * 1000)

@@ -22,7 +22,10 @@ from pyelevator.transports.polling.readiness import READ, WRITE
 from pyelevator.transports.sockets.blocking import ConnectionClosed
 from pyelevator.transports.sockets.resolver import Resolver
 from pyelevator.transports.sockets.socket import (
+    HANDSHAKE_TIMEOUT,
     MAX_IOVEC,
+    MAX_PAUSE,
+    MIN_PAUSE,
     SEND_FLAGS,
     Address,
     ClientSocket,
@@ -35,11 +38,6 @@ from pyelevator.transports.zmtp.mechanism import HandshakeRefused
 
 MessageQueue: TypeAlias = "deque[tuple[Sequence[bytes], float]]"
 """Messages to be sent, and the time (seconds, monotonic) at which each is dropped instead."""
-
-_MIN_PAUSE: Final = 0.02  # seconds
-_MAX_PAUSE: Final = 0.5  # seconds
-_HANDSHAKE_TIMEOUT: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
-
 
 _CONNECT_ERRORS: Final = (ConnectionClosed, OSError, HandshakeRefused, ProtocolError)
 
@@ -76,8 +74,8 @@ class NonblockingConnection:
         self._url, self._curve, self._before_close, self._max_message = url, curve, before_close, given["max_message"]
         self._resolver = Resolver(url)
         self._remaining_addresses: deque[Address] = deque()
-        self._attempt_timeout = _HANDSHAKE_TIMEOUT
-        self._pause = _MIN_PAUSE
+        self._attempt_timeout = HANDSHAKE_TIMEOUT
+        self._pause = MIN_PAUSE
         self._socket: ClientSocket | None = None
         self._step: Callable[[int], None] = self._finish_connect
         self._connected = self._write_closed = False
@@ -106,23 +104,20 @@ class NonblockingConnection:
 
     def has_ended(self) -> bool:
         """Return True if the connection has ended since the last call of ``on_ready``."""
-        try:
-            return self._connected and not self._require_socket().recv(1, sockets.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        return self._connected and self._peek() == b""
 
     def has_unread(self) -> bool:
         """Return True if something of a message has come that was not received."""
-        return bool(self._messages) or (self._connected and (self.buffered_bytes > 0 or self._has_data()))
+        return bool(self._messages) or (self._connected and bool(self.buffered_bytes or self._peek()))
 
-    def _has_data(self) -> bool:
-        """Return True if the socket has data, as it may while a client of a proxy does not read."""
+    def _peek(self) -> bytes | None:
+        """Return the next byte of the socket, None if there is none now, and nothing if the connection has ended."""
         try:
-            return bool(self._require_socket().recv(1, sockets.MSG_PEEK))
+            return self._require_socket().recv(1, sockets.MSG_PEEK)
+        except BlockingIOError:
+            return None
         except (OSError, ConnectionClosed):
-            return False
+            return b""
 
     @property
     def next_is_large(self) -> bool:
@@ -198,7 +193,7 @@ class NonblockingConnection:
             self._remaining_addresses.extend(self._resolver.resolve(Deadline.after(0)))
             if self._resolver.failure is not None:
                 self._record_failure(self._resolver.failure, now)
-            self._attempt_timeout = _HANDSHAKE_TIMEOUT / max(1, len(self._remaining_addresses))
+            self._attempt_timeout = HANDSHAKE_TIMEOUT / max(1, len(self._remaining_addresses))
         while self._remaining_addresses:
             try:
                 self._socket = start_connect(self._remaining_addresses.popleft(), self._url)
@@ -226,7 +221,7 @@ class NonblockingConnection:
             if self._connect_timeout is not None and isinstance(self.failure, OSError):
                 self.next_timeout = min(self.next_timeout, self._failing_since + self._connect_timeout)
         if not self._resolver.is_pending:
-            self._pause = min(2 * self._pause, _MAX_PAUSE)
+            self._pause = min(2 * self._pause, MAX_PAUSE)
 
     def _record_failure(self, failure: Exception | None, now: float) -> None:
         """Record why an attempt failed; a refusal by the server says more than anything else."""
@@ -251,7 +246,7 @@ class NonblockingConnection:
             self._require_socket().send(protocol.data_to_send(), SEND_FLAGS)
         if protocol.is_established:
             self._connected, self._step = True, self._read
-            self._pause, self._unanswered_pings = _MIN_PAUSE, 0
+            self._pause, self._unanswered_pings = MIN_PAUSE, 0
             self.next_timeout = monotonic() + self._heartbeat if protocol.understands_ping else math.inf
             self.failure = self._failing_since = None
             self._remaining_addresses.clear()
@@ -272,7 +267,9 @@ class NonblockingConnection:
 
     def _ping(self, now: float) -> None:
         """Send a PING, which also shows the server that this side lives; disconnect from a silent server."""
-        if self._unanswered_pings >= HEARTBEATS and not self._has_data():
+        if (
+            self._unanswered_pings >= HEARTBEATS and not self._peek()
+        ):  # it may have data, while a client of a proxy does not read
             self._disconnect(now, None)
             return
         self._send_buffer.append(self._protocol.encode_ping(time_to_live(self._heartbeat)))

@@ -14,9 +14,6 @@ class Resolver:
 
     A name is looked up in a thread, because the system's resolver takes no deadline. There is one lookup at a time.
 
-    Args:
-        url: ``tcp://host:port`` or ``ipc://path``.
-
     Attributes:
         failure: why the last lookup found nothing; None if it did, or has not ended.
 
@@ -78,11 +75,7 @@ class _LookupThread:
 
 
 def _look_up(host: str, port: int, flags: int = 0) -> list[Address]:
-    """Return the addresses of a host; IPv4 first, where ZeroMQ listens, too.
-
-    Raises:
-        UnknownHost: it has none.
-    """
+    """Return the addresses of a host; IPv4 first, where ZeroMQ listens, too."""
     # Of a str, Python makes bytes by a codec that it imports first, which fails where no file can be opened.
     name = host.encode("ascii") if host.isascii() else host
     try:

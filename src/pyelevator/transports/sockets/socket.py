@@ -20,6 +20,13 @@ SEND_FLAGS: Final = getattr(sockets, "MSG_NOSIGNAL", 0)
 MAX_IOVEC: Final = 256
 """Buffers that are sent in one call."""
 
+HANDSHAKE_TIMEOUT: Final = 30.0
+"""Seconds, as ZeroMQ's HANDSHAKE_IVL."""
+
+MIN_PAUSE: Final = 0.02
+MAX_PAUSE: Final = 0.5
+"""Seconds between two attempts to connect: the first ones, and the last ones."""
+
 
 class ClientSocket(_socket.socket, Closing):
     """A socket that may be dropped without a warning: Python would warn of each, the session warns once for all.
@@ -34,11 +41,7 @@ class ClientSocket(_socket.socket, Closing):
 
 
 def start_connect(address: Address, url: str) -> ClientSocket:
-    """Return a socket that begins to connect to ``address``.
-
-    Args:
-        address: of the server.
-        url: of the server, for messages.
+    """Return a socket that begins to connect to ``address``, with the URL for messages.
 
     Raises:
         ConnectFailed: there can be no socket.
@@ -74,14 +77,7 @@ def finish_connect(socket: ClientSocket) -> None:
 
 
 def send_some(socket: Any, buffers: "deque[Any]") -> int:
-    """Send what the system takes of the first buffers, and remove it from them.
-
-    Args:
-        socket: one that never blocks.
-        buffers: bytes, or views of such; must not be empty.
-
-    Returns:
-        The number of bytes that were sent.
+    """Send what the system takes of the first buffers, and remove it from them; return the number of bytes.
 
     Raises:
         BlockingIOError: nothing can be sent now.

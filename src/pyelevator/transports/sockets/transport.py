@@ -1,40 +1,25 @@
-"""A blocking transport that speaks ZMTP itself, without libzmq and its thread.
+"""A blocking transport.
 
 A sync call has nothing to do while it waits, so it waits in the kernel for the socket itself.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Final, Self, Unpack
 
 from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline, check_timeout
-from pyelevator.errors import (
-    ConnectFailed,
-    ProtocolError,
-    RequestTimeout,
-    TransportError,
-)
-from pyelevator.transports.base import (
-    AsyncTransport,
-    Transport,
-    check_heartbeat,
-    request_timeout_message,
-)
-from pyelevator.transports.connect_errors import (
-    connect_timeout_error,
-    connection_lost_error,
-    final_connect_error,
-)
+from pyelevator.errors import ConnectFailed, ProtocolError, RequestTimeout, TransportError
+from pyelevator.transports.base import AsyncTransport, Transport, check_heartbeat, request_timeout_message
+from pyelevator.transports.connect_errors import connect_timeout_error, connection_lost_error, final_connect_error
 from pyelevator.transports.curve import Curve
 from pyelevator.transports.options import TransportOptions
 from pyelevator.transports.sockets.blocking import BlockingConnection, ConnectionClosed, DeadlineExceeded
 from pyelevator.transports.sockets.resolver import Resolver
+from pyelevator.transports.sockets.socket import MAX_PAUSE, MIN_PAUSE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused
 
-_MIN_PAUSE: Final = 0.02  # seconds
-_MAX_PAUSE: Final = 0.5  # seconds
 _CONNECT_ERRORS: Final = (DeadlineExceeded, ConnectionClosed, OSError, HandshakeRefused, ProtocolError)
 
 
@@ -153,7 +138,8 @@ class ZmtpTransport(Transport):
         self.close()
         self._lost, self._connecting = False, True
         start = time.monotonic()
-        for pause in _pauses():
+        pause = MIN_PAUSE
+        while True:
             found = self._try_addresses(deadline)
             if isinstance(found, BlockingConnection):
                 self._connection, self._connecting = found, False
@@ -164,7 +150,7 @@ class ZmtpTransport(Transport):
             if error is not None:
                 raise error from found
             time.sleep(min(pause, deadline.remaining(), self._seconds_to_try(start)))
-        raise AssertionError("there is always one more pause")
+            pause = min(2 * pause, MAX_PAUSE)
 
     def _seconds_to_try(self, start: float) -> float:
         """Return the seconds until ``connect_timeout`` ends, or infinity if it has ended or there is none."""
@@ -200,10 +186,3 @@ class ZmtpTransport(Transport):
         connection, self._connection, self._connecting = self._connection, None, False
         if connection is not None:
             connection.close()
-
-
-def _pauses() -> Iterator[float]:
-    pause = _MIN_PAUSE
-    while True:
-        yield pause
-        pause = min(2 * pause, _MAX_PAUSE)

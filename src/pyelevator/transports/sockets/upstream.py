@@ -16,9 +16,6 @@ class UpstreamConnection(NonblockingConnection):
 
     It connects with the first ``on_ready``.
 
-    Args:
-        url, curve, options: as of a :class:`NonblockingConnection`.
-
     Attributes:
         registered: what the loop polls for it: descriptor, events, and the number of the connection.
         read_paused: nothing may be read from it.
@@ -38,12 +35,7 @@ class UpstreamConnection(NonblockingConnection):
         return self.pollable, events, self.connect_count
 
     def enqueue(self, frames: Sequence[bytes], until: float) -> int:
-        """Queue a message for ``flush``; return the length of the queue.
-
-        Args:
-            frames: the message's.
-            until: time (seconds, monotonic) at which it is dropped if it could not be sent.
-        """
+        """Queue a message for ``flush``, which drops it at a time (seconds, monotonic); return the queue's length."""
         self._queue.append((frames, until))
         return len(self._queue)
 

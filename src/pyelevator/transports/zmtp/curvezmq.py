@@ -64,11 +64,8 @@ _FLAGS: Final = {0: 0, 1: MORE, 2: COMMAND}
 class Cipher:
     """Encrypts and decrypts the frames of one connection after its handshake.
 
-    Args:
-        key: that both sides have agreed on.
-        ours, theirs: what the nonces of each side begin with.
-        sent: the last nonce of ours.
-        seen: the last nonce of theirs.
+    The nonces of each side have a beginning of its own (``ours``, ``theirs``), and grow from the last one that this
+    side has ``sent``, and has ``seen``.
     """
 
     def __init__(self, key: bytes, ours: bytes, theirs: bytes, sent: int, seen: int) -> None:
@@ -99,11 +96,7 @@ class Cipher:
         return frame_header(_BOX_OFFSET + len(box), 0) + _MESSAGE + nonce, box
 
     def decrypt(self, body: bytes) -> tuple[int, bytes]:
-        """Return the flags and the content of the frame in a MESSAGE.
-
-        Raises:
-            MalformedMessage: it is no MESSAGE, was changed, or was received before.
-        """
+        """Return the flags and the content of the frame in a MESSAGE."""
         if body[: len(_MESSAGE)] != _MESSAGE:
             raise MalformedMessage("a frame is not encrypted")
         nonce = body[len(_MESSAGE) : _BOX_OFFSET]
@@ -128,11 +121,7 @@ def _seal(flags: int, content: bytes, nonce: bytes, key: bytes) -> Any:
 
 
 def _unseal(body: bytes, nonce: bytes, key: bytes) -> tuple[bytes, bytes]:
-    """Return the flags in the box of a MESSAGE, and the content behind them, with no further copies.
-
-    Raises:
-        MalformedMessage: it belongs to other keys, or was changed.
-    """
+    """Return the flags in the box of a MESSAGE, and the content behind them, with no further copies."""
     size = len(body) - _BOX_OFFSET
     if size < _MAC:
         raise MalformedMessage("an encrypted frame is cut short")
@@ -145,11 +134,7 @@ def _unseal(body: bytes, nonce: bytes, key: bytes) -> tuple[bytes, bytes]:
 
 
 def _open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
-    """Return the content of a box.
-
-    Raises:
-        MalformedMessage: it belongs to other keys, or was changed.
-    """
+    """Return the content of a box."""
     if len(box) < _MAC:
         raise MalformedMessage("an encrypted frame is cut short")
     try:
@@ -160,11 +145,7 @@ def _open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
 
 
 def _shared_key(theirs: bytes, ours: bytes) -> bytes:
-    """Return the key for boxes between the owners of a public and of a secret key.
-
-    Raises:
-        MalformedMessage: no secret key can belong to the public one.
-    """
+    """Return the key for boxes between the owners of a public and of a secret key."""
     try:
         key: bytes = crypto_box_beforenm(theirs, ours)
     except CryptoError:
@@ -217,12 +198,7 @@ class _CurveMechanism:
 
 
 class CurveClientMechanism(_CurveMechanism):
-    """The client's side of the mechanism.
-
-    Args:
-        keys: the client's, and the server's public one.
-        random: makes the short-term key and the nonces.
-    """
+    """The client's side of the mechanism."""
 
     as_server: Final = False
     peer: Final = None
@@ -272,11 +248,6 @@ class CurveClientMechanism(_CurveMechanism):
 
 class CurveServerMechanism(_CurveMechanism):
     """The server's side of the mechanism.
-
-    Args:
-        secret_key: of the server, as text.
-        is_allowed: returns True if the client with this public key (as text) may connect.
-        random: makes the short-term key, the cookie and the nonces.
 
     Attributes:
         peer: the client's public key as text, once it has proved that it has the secret one.

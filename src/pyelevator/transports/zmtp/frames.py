@@ -20,7 +20,8 @@ MAX_COMMAND: Final = 1 << 16
 """Bytes of a command."""
 
 HeaderReader: TypeAlias = Callable[[bytes, int, int], tuple[int, int, int] | None]
-"""Data, an offset and a limit -> the flags of the frame there, and where its content starts and stops."""
+"""Data, an offset and a limit -> the flags of the frame there, and where its content starts and stops; None if more has
+to be received first."""
 
 
 def frame_header(size: int, flags: int) -> bytes:
@@ -56,10 +57,6 @@ def encode_message(frames: Sequence[bytes], header: Callable[[int, int], bytes] 
     """Return a message as buffers to be sent one after the other.
 
     A short message is a single buffer, and a large frame has one of its own.
-
-    Args:
-        frames: the message's; at least one.
-        header: writes what precedes a frame.
     """
     buffers, small = [], b""
     last, headers = len(frames) - 1, _SHORT_HEADERS if header is frame_header else ()
@@ -75,20 +72,7 @@ def encode_message(frames: Sequence[bytes], header: Callable[[int, int], bytes] 
 
 
 def read_header(data: bytes, offset: int, limit: int) -> tuple[int, int, int] | None:
-    """Read what precedes the content of a frame.
-
-    Args:
-        data: what was received.
-        offset: where the frame begins.
-        limit: bytes that its content may have.
-
-    Returns:
-        Its flags, and where its content starts and stops; None if more has to be received first.
-
-    Raises:
-        MalformedMessage: it is no frame.
-        LimitExceeded: it is longer than ``limit``.
-    """
+    """Read what precedes the content of a frame, of which there may be ``limit`` bytes; see ``HeaderReader``."""
     if len(data) - offset < 2:
         return None
     flags, size, start = data[offset], data[offset + 1], offset + 2
@@ -127,11 +111,7 @@ def read_frame(data: bytes, offset: int, limit: int) -> tuple[int, int, int] | N
 
 
 def read_command(body: bytes) -> tuple[bytes, bytes]:
-    """Return the name of a command, and what follows it.
-
-    Raises:
-        MalformedMessage: it has no name.
-    """
+    """Return the name of a command, and what follows it."""
     length = body[0] if body else 0
     if not length or len(body) <= length:
         raise MalformedMessage("a command without a name")
@@ -139,14 +119,7 @@ def read_command(body: bytes) -> tuple[bytes, bytes]:
 
 
 def read_properties(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Read the properties of a READY.
-
-    Yields:
-        The name of each, in lower case, and its value.
-
-    Raises:
-        MalformedMessage: one is cut short.
-    """
+    """Read the properties of a READY: the name of each, in lower case, and its value."""
     offset = 0
     while offset < len(data):
         name_end = offset + 1 + data[offset]

@@ -34,11 +34,7 @@ class HandshakeRefused(Exception):
 
 
 class UnknownKey(HandshakeRefused):
-    """The peer has proved that it has a key, but no client with this key may connect.
-
-    Args:
-        key: the public one, as text.
-    """
+    """The peer has proved that it has a key, but no client with this public key may connect."""
 
     def __init__(self, key: str) -> None:
         super().__init__(
@@ -47,22 +43,14 @@ class UnknownKey(HandshakeRefused):
 
 
 class UnsupportedProtocol(HandshakeRefused):
-    """The peer does not speak ZMTP.
-
-    Args:
-        protocol: the one it speaks instead, as far as its first bytes show.
-    """
+    """The peer does not speak ZMTP, but what its first bytes show."""
 
     def __init__(self, protocol: str) -> None:
         super().__init__(f"it speaks {protocol}, not ZeroMQ")
 
 
 class WrongMechanism(HandshakeRefused):
-    """The peer has another mechanism.
-
-    Args:
-        mechanism: the peer's, such as CURVE.
-    """
+    """The peer has another mechanism, such as CURVE."""
 
     def __init__(self, mechanism: str) -> None:
         super().__init__(f"mechanism {mechanism!r:.40}")
@@ -79,11 +67,7 @@ class FrameCipher(Protocol):
         """Return a command as a frame, as ``frames.encode_command`` does."""
 
     def decrypt(self, body: bytes) -> tuple[int, bytes]:
-        """Return the flags and the content of a frame.
-
-        Raises:
-            MalformedMessage: it cannot be decrypted.
-        """
+        """Return the flags and the content of a frame."""
 
 
 class Mechanism(Protocol):
@@ -143,12 +127,7 @@ class NullMechanism:
         return encode_ready(self._socket_type)
 
     def receive_frame(self, flags: int, body: bytes) -> bytes:
-        """Take the other side's READY; there is nothing to send.
-
-        Raises:
-            MalformedMessage: it is no READY.
-            HandshakeRefused: the peer refuses the connection, or its socket has another type.
-        """
+        """Take the other side's READY; there is nothing to send."""
         if not flags & COMMAND:
             raise MalformedMessage("a message came before the handshake was over")
         name, data = read_command(body)
@@ -177,12 +156,7 @@ def error_reason(data: bytes) -> str:
 
 
 def check_properties(data: bytes, peer_types: Sequence[bytes]) -> None:
-    """Check that properties are those of a socket of one of the types.
-
-    Raises:
-        MalformedMessage: one is cut short.
-        HandshakeRefused: the socket has another type.
-    """
+    """Check that properties are those of a socket of one of the types."""
     peer_type = dict(read_properties(data)).get(b"socket-type", b"")
     if peer_type not in peer_types:
         raise HandshakeRefused(f"a socket of type {peer_type!r:.40}")

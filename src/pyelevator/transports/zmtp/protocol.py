@@ -30,7 +30,6 @@ _FRAME_BYTES: Final = 64  # what a frame, or a part of one, counts beside its by
 _MAX_CONTEXT: Final = 16  # bytes of a PING that its PONG repeats
 _MAX_PONGS: Final = 4096  # bytes of PONGs at once; they are enough for a peer that asks so often
 
-
 _EARLY: Final = 512 << 10
 """Bytes of a large frame after which there is a block of memory for ``_MAPPED`` bytes, or all of it."""
 
@@ -149,11 +148,7 @@ class Protocol:
         return data
 
     def encode_ping(self, ttl: float) -> bytes:
-        """Return a PING, for a peer that understands it.
-
-        Args:
-            ttl: seconds of silence after which the peer may close the connection.
-        """
+        """Return a PING, with the seconds of silence after which the peer may close the connection."""
         return self._encode_command(b"PING", min(ceil(ttl / _TTL_SECONDS), _MAX_TTL).to_bytes(2, "big"))
 
     def _continue_handshake(self, handshake: Handshake, data: bytes) -> bytes:

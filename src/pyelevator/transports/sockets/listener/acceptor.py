@@ -33,10 +33,6 @@ _OUT_OF_FILES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, err
 class ListeningSockets:
     """The sockets that listen on a server's URLs. They never block.
 
-    Args:
-        urls: what to bind.
-        ipc_mode: permissions of the socket files.
-
     Attributes:
         urls: what is bound, with the ports that the system chose.
         by_fd: the sockets by their descriptors.
@@ -92,14 +88,7 @@ class ListeningSockets:
         return listening, target.url
 
     def accept(self, listening: sockets.socket) -> Iterator[Any]:
-        """Accept up to 64 pending connections.
-
-        Args:
-            listening: one of the sockets.
-
-        Yields:
-            The socket of each connection.
-        """
+        """Accept up to 64 pending connections; yield the socket of each."""
         for _ in range(_MAX_ACCEPTED):
             try:
                 connection = listening.accept()[0]

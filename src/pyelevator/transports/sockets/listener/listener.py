@@ -1,8 +1,4 @@
-"""A listener that speaks ZMTP itself, in the thread that answers.
-
-libzmq's own thread hands each message over to the one that answers, and takes each answer back, which costs a server
-more than all that it does itself (docs/benchmarks.md); and its limits are on frames, not on messages.
-"""
+"""A listener, in the thread that answers."""
 
 import logging
 import os
@@ -20,7 +16,7 @@ from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline
 from pyelevator.transports import socket_options
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.base import MAX_DISCONNECTED, Listener, Traffic
+from pyelevator.transports.base import Listener, Traffic
 from pyelevator.transports.options import ListenerOptions
 from pyelevator.transports.polling.busy_poll import BusyEpoll
 from pyelevator.transports.polling.poller import open_epoll
@@ -31,13 +27,14 @@ from pyelevator.transports.sockets.listener.memory import FreedMemory
 from pyelevator.transports.sockets.listener.partial_messages import PartialMessages
 from pyelevator.transports.sockets.listener.peer import Disconnected, PeerConnection
 from pyelevator.transports.sockets.listener.refusal_log import RefusalLog
+from pyelevator.transports.sockets.socket import HANDSHAKE_TIMEOUT
 from pyelevator.transports.zmtp.mechanism import UnknownKey, UnsupportedProtocol
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
 _MAX_EVENTS: Final = 16  # connections that are read from before the messages are answered
 _MAX_BACKLOGGED: Final = 4  # those of them that have unread messages already
-_HANDSHAKE_TIMEOUT: Final = 30.0  # seconds, as ZeroMQ's HANDSHAKE_IVL
+_MAX_DISCONNECTED: Final = 1 << 16  # identities of ended connections that are kept until they are taken out
 _FLUSH_BYTES: Final = 1 << 16  # that are buffered at most for one peer
 _MAX_PARTIAL: Final = 1 << 30  # bytes of incomplete messages
 _DRAIN_TIMEOUT: Final = 1.0  # seconds
@@ -84,7 +81,7 @@ class ZmtpListener(Listener):
         self.peer: str | None = None
         self.timeout: float | None = None
         self.send_queues = SendQueues(given["max_unread"])
-        self.disconnected: deque[bytes] = deque(maxlen=MAX_DISCONNECTED)
+        self.disconnected: deque[bytes] = deque(maxlen=_MAX_DISCONNECTED)
         self._accepted = 0
         self._max_message, self._max_connections = given["max_message"], given["max_connections"]
         self._partial = PartialMessages(max_unfinished or max(_MAX_PARTIAL, 4 * self._max_message))
@@ -324,17 +321,14 @@ class ZmtpListener(Listener):
         connection.setblocking(False)
         with suppress(OSError):  # of macOS, where the peer has left already; the next read finds that
             socket_options.configure(connection)
-        peer = self._new_peer(connection)
+        mechanism = None if self._curve is None else self._curve.mechanism(connection)
+        identity = next(self._ids).to_bytes(8, "big")
+        peer = PeerConnection(identity, connection, self.send_queues.counter, self._max_message, mechanism)
         self._accepted += 1
         self._peers[peer.identity] = self._by_fd[connection.fileno()] = self._handshaking[peer.identity] = peer
         self._epoll.register(connection.fileno(), READ)
         _LOG.debug("a connection from %s has begun", peer.host)
         self._update_interest(peer)
-
-    def _new_peer(self, connection: Any) -> PeerConnection:
-        identity = next(self._ids).to_bytes(8, "big")
-        mechanism = None if self._curve is None else self._curve.mechanism(connection)
-        return PeerConnection(identity, connection, self.send_queues.counter, self._max_message, mechanism)
 
     def _make_room(self) -> bool:
         """Return True if one more connection is within the limit, after evicting one still in its handshake if needed.
@@ -346,7 +340,7 @@ class ZmtpListener(Listener):
         return len(self._peers) < self._max_connections
 
     def _evict_slow_handshakes(self) -> None:
-        since = monotonic() - _HANDSHAKE_TIMEOUT
+        since = monotonic() - HANDSHAKE_TIMEOUT
         while self._handshaking and (next(iter(self._handshaking.values())).handshake_started or 0.0) < since:
             self._evict_oldest_handshake()
 

@@ -53,14 +53,8 @@ class FreedMemory:
         self._bytes += size
         self.is_much = self._bytes >= TRIM_BYTES and self._malloc_trim is not None
 
-    def trim(self) -> bool:
-        """Give back what has become free since the last time, if it is much.
-
-        Returns:
-            True if it was much.
-        """
-        if not self.is_much or self._malloc_trim is None:
-            return False
-        self._bytes, self.is_much = 0, False
-        self._malloc_trim(0)
-        return True
+    def trim(self) -> None:
+        """Give back what has become free since the last time, if it is much."""
+        if self.is_much and self._malloc_trim is not None:
+            self._bytes, self.is_much = 0, False
+            self._malloc_trim(0)

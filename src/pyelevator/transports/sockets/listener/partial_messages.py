@@ -4,9 +4,6 @@
 class PartialMessages:
     """Bytes of incomplete messages, over all peers.
 
-    Args:
-        max_bytes: bytes, about.
-
     Attributes:
         sizes: bytes of each peer that had an incomplete message when it was last recorded.
     """

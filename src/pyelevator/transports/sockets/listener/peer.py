@@ -32,14 +32,10 @@ class Disconnected(Exception):
 class PeerConnection:
     """One connection, beginning with its handshake. The socket never blocks.
 
-    Args:
-        identity: its name in this process.
-        socket: a connected one.
-        counter: counts what is read and sent; the extension is used if it is that one's.
-        max_message: bytes of a message.
-        mechanism: None for one without keys.
+    The extension is used if the counter, of what is read and sent, is that one's.
 
     Attributes:
+        identity: its name in this process.
         peer: identity of the client, as its handshake proved it; None without keys.
         handshake_started: time (seconds, monotonic) when the connection was accepted; None after its handshake.
         unsent_bytes: bytes that have not been sent to it.
@@ -54,7 +50,7 @@ class PeerConnection:
         socket: Any,
         counter: ByteCounter,
         max_message: int,
-        mechanism: Mechanism | None = None,
+        mechanism: Mechanism | None,
     ) -> None:
         self.identity = identity
         self.peer: str | None = None
@@ -98,10 +94,7 @@ class PeerConnection:
         return not self._send_buffer and not self._protocol.has_unread and self.registered_events == READ
 
     def receive(self) -> "deque[list[bytes]]":
-        """Read from the socket without waiting.
-
-        Returns:
-            The next few complete messages, to be taken out by the caller.
+        """Read from the socket without waiting; return the next few messages, to be taken out by the caller.
 
         Raises:
             Disconnected: no more messages will come.
@@ -219,10 +212,7 @@ class PeerConnection:
     @property
     def host(self) -> str:
         """The address of the peer without its port, for the log."""
-        try:
-            return str(self.socket.getpeername()[0]) if self.socket.family != sockets.AF_UNIX else "a socket file"
-        except OSError:  # it has left
-            return "an unknown address"
+        return self.address.rpartition(":")[0].strip("[]") or self.address or "an unknown address"
 
     @property
     def address(self) -> str:

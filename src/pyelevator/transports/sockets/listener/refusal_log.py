@@ -9,11 +9,7 @@ _LOG: Final = logging.getLogger("pyelevator.server")
 
 
 class RefusalLog:
-    """Logs each address and reason once a minute, and at most ``MAX_PER_PERIOD`` entries in that time.
-
-    Args:
-        clock: returns seconds, monotonic.
-    """
+    """Logs each address and reason once a minute, and at most ``MAX_PER_PERIOD`` entries in that time."""
 
     PERIOD: Final = 60.0
     MAX_PER_PERIOD: Final = 50
@@ -24,12 +20,7 @@ class RefusalLog:
         self._logged: set[tuple[str, str]] = set()
 
     def log(self, address: str, reason: str) -> None:
-        """Log a refusal, unless that was done within the period.
-
-        Args:
-            address: the client's, without its port.
-            reason: why it was refused.
-        """
+        """Log the refusal of a client, with its address without the port, unless that was done within the period."""
         if self._clock() - self._period_start >= self.PERIOD:
             self._logged, self._period_start = set(), self._clock()
         if (address, reason) in self._logged or len(self._logged) > self.MAX_PER_PERIOD:
