@@ -96,15 +96,7 @@ def elements_at(
 ) -> Sequence[Any]:
     """Check elements that lie in a frame; no more of them are unpacked at once than fit into little memory.
 
-    Args:
-        frame: has the elements next to one another.
-        start: where the first begins.
-        stop: where the last ends.
-        count: how many there are.
-        are_sound: tells whether some of them are what they have to be.
-
-    Returns:
-        The elements, packed if all of them are much.
+    They are next to one another, and returned as they are packed if all of them are much.
 
     Raises:
         ValueError, OverflowError, LimitExceeded: some are not sound.

@@ -18,6 +18,7 @@ from pyelevator.codec.values import (
     check_portable,
     error_code,
     malformed_arguments,
+    pairs_of,
     reason,
     reply_status,
     scalar,
@@ -239,9 +240,7 @@ def _array(frames: Frames, reply_to: Command[object] | None, limits: Limits) -> 
 
 
 def _pairs(data: list[Any]) -> list[list[Any]]:
-    if len(data) % 2 or not set(map(type, data)) <= {bytes}:
-        raise MalformedMessage("the answer holds something else than keys and values")
-    return [list(pair) for pair in zip(data[::2], data[1::2], strict=True)]
+    return pairs_of(data, bytes, "the answer holds something else than keys and values")
 
 
 def _no_pipeline(_: Any) -> Any:

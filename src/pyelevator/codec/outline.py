@@ -58,11 +58,7 @@ class Outline:
 
 
 def classic_parts(frame: bytes) -> Outline:
-    """Read the parts of a classic request; arguments that come last, as those of our clients do, are not looked at.
-
-    Raises:
-        one of UNREADABLE: it has to be read in full.
-    """
+    """Read the parts of a classic request; arguments that come last, as those of our clients do, are not looked at."""
     reader, start, stop = reader_at(frame), 0, 0
     parts: dict[bytes, Any] = {}
     count = reader.read_map_header()
@@ -131,11 +127,8 @@ def flat_outline(frame: bytes) -> Request[object] | None:
         found = flat_parts(frame)
         uid, verb = found.parts[b"uid"], found.parts[b"cmd"]
         kind = _kind(verb)
-        name = (
-            _part(reader_at(frame, found.start), frame, found.start)
-            if found.arguments and kind.names_database
-            else None
-        )
+        has_name = found.arguments and kind.names_database
+        name = _part(reader_at(frame, found.start), frame, found.start) if has_name else None
         return _request(Get if kind is Pipeline else kind, verb, name, uid or None, None)
     except UNREADABLE:
         return None
@@ -154,20 +147,16 @@ def _least(found: Outline) -> type[Command[object]]:
     reader = reader_at(found.frame, found.start)
     if reader.read_array_header() != 1:
         raise _Unclear
-    runs = reader.read_array_header()
-    if not 0 < runs <= _PARTS:
-        return Get
-    return min([_run(reader, found) for _ in range(runs)], key=lambda kind: kind.access)
-
-
-def _run(reader: msgpack.Unpacker, found: Outline) -> type[Command[object]]:
-    """Return the command of the next run."""
-    if reader.read_array_header() != 3:
-        raise _Unclear
-    kind = _kind(_part(reader, found.frame, found.start))
-    reader.skip()
-    reader.skip()
-    return kind if kind in PIPELINED else Get
+    runs, least = reader.read_array_header(), None
+    for _ in range(runs if runs <= _PARTS else 0):
+        if reader.read_array_header() != 3:
+            raise _Unclear
+        kind = _kind(_part(reader, found.frame, found.start))
+        reader.skip()
+        reader.skip()
+        kind = kind if kind in PIPELINED else Get
+        least = kind if least is None or kind.access < least.access else least
+    return least or Get
 
 
 def _kind(verb: Any) -> type[Command[object]]:
@@ -178,15 +167,10 @@ def _kind(verb: Any) -> type[Command[object]]:
 
 def _request(kind: type[Command[object]], verb: Any, name: Any, uid: Any, number: int | None) -> Request[object]:
     """Return the request, its command without arguments but for the name of a database."""
-    if uid is not None and type(uid) is not bytes:
+    if (uid is not None and type(uid) is not bytes) or (kind.names_database and type(name) is not bytes):
         raise _Unclear
-    if kind.names_database:
-        if type(name) is not bytes:
-            raise _Unclear
-        make: Any = kind
-        command = make(name)
-    else:
-        command = Unknown(verb) if kind is Unknown else object.__new__(kind)
+    make: Callable[..., Command[object]] = kind
+    command = make(name) if kind.names_database else Unknown(verb) if kind is Unknown else object.__new__(kind)
     return Request(command, None if uid is None else text(uid), number)
 
 
@@ -204,11 +188,7 @@ def meta_of(frame: bytes) -> tuple[int | None, bool]:
 
 
 def classic_message(frame: bytes) -> dict[bytes, Any] | None:
-    """Return a large classic request, its many elements still packed.
-
-    Returns:
-        The message; None if it has to be read in full, as of other verbs.
-    """
+    """Return a large classic request, its many elements still packed; None if it has to be read in full."""
     with suppress(*UNREADABLE):
         found = classic_parts(frame)
         return {**found.parts, b"args": _elements_of(found)}
@@ -229,11 +209,7 @@ def checked_parts(frame: bytes) -> Outline | None:
 
 
 def _elements_of(found: Outline) -> list[Sequence[Any]]:
-    """Return the arguments, all of them arrays, checked.
-
-    Raises:
-        one of UNREADABLE: some are something else.
-    """
+    """Return the arguments, all of them arrays, checked."""
     checks = ARGUMENT_CHECKS[found.parts[b"cmd"]]
     reader = reader_at(found.frame, found.start)
     if reader.read_array_header() != len(checks):

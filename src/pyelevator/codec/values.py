@@ -132,3 +132,11 @@ def string_list(data: list[Any]) -> list[bytes | None]:
 
 
 _STRINGS: Final = frozenset({bytes, type(None)})
+
+
+def pairs_of(items: list[Any], kind: type, wrong: str) -> list[list[Any]]:
+    """Return pairs of what lies next to one another, all of one kind; ``wrong`` is the error for anything else."""
+    if len(items) % 2 or not set(map(type, items)) <= {kind}:
+        raise MalformedMessage(wrong)
+    each = iter(items)
+    return list(map(list, zip(each, each, strict=True)))

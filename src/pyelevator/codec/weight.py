@@ -76,20 +76,16 @@ _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
 
 
 def check_weight(frame: Bytes, most: int, count: int = 1, tokens: int = maxsize) -> None:
-    """Refuses a value that would take too much memory, or claims more elements than it has.
+    """Refuse values, next to one another, that would take too much memory, or claim more elements than they have.
 
-    Args:
-        frame: holds the value.
-        most: bytes of memory.
-        count: how many values the frame holds, next to one another.
-        tokens: that are looked at one by one, which bounds the time.
+    So many tokens are looked at one by one, which bounds the time.
 
     Raises:
         LimitExceeded: it would take more, or has more tokens.
         MalformedMessage: it is cut off, or no value.
     """
-    at, end, left, weight, begins = 0, len(frame), count, 0, 0
-    first_at, left_then, weight_then, tries = 0, 0, 0, 0
+    end, left = len(frame), count
+    at = weight = begins = first_at = left_then = weight_then = tries = 0
     for _ in repeat(None, tokens):
         if not left:
             return
@@ -122,10 +118,8 @@ def check_weight(frame: Bytes, most: int, count: int = 1, tokens: int = maxsize)
             if children >= _ALIKE and tries < _TRIES:
                 first_at, left_then, weight_then = at, left - 1, weight
         if weight + 8 * left > most:
-            raise LimitExceeded(
-                f"a frame of {end:,} bytes with so many elements that they would take over {most:,} in memory; "
-                "send it in parts"
-            )
+            why = f"so many elements that they would take over {most:,} in memory"
+            raise LimitExceeded(f"a frame of {end:,} bytes with {why}; send it in parts")
     if left:
         raise LimitExceeded(f"a frame of {end:,} bytes with more than {tokens:,} different elements; send it in parts")
 

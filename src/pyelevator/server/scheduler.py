@@ -166,13 +166,7 @@ class Scheduler(ClientTable[ScheduledClient]):
         self.forget_if_idle(client)
 
     def record_inline(self, identity: bytes, size: int, *, is_last: bool) -> None:
-        """Report how large a response was that the loop made itself; small ones need not be reported.
-
-        Args:
-            identity: of the client.
-            size: bytes.
-            is_last: nothing else waits for the loop.
-        """
+        """Report how large a response was that the loop made itself, if not small, and whether nothing else waits."""
         before = self._in_a_row[1] if self._in_a_row[0] == identity else 0
         self._in_a_row = identity, 0 if is_last else before + size
         self._mark(identity, before + size >= LARGE_WORK)

@@ -17,12 +17,7 @@ _PLAIN: Final = frozenset({bytes, bool, type(None)})
 
 
 class NestedRowPacker(RowPacker):
-    """The rows of one outcome, packed behind the outcomes before it, so that nothing is copied afterwards.
-
-    Args:
-        frame: with those outcomes.
-        packing: how strings are written.
-    """
+    """The rows of one outcome, packed behind the outcomes before it, so that nothing is copied afterwards."""
 
     def __init__(self, frame: bytearray, packing: Packing) -> None:
         super().__init__(packing)
@@ -31,11 +26,7 @@ class NestedRowPacker(RowPacker):
         frame += bytes(MAX_ARRAY_HEAD)
 
     def finish_within(self, before: bytes) -> None:
-        """Complete the rows.
-
-        Args:
-            before: what the outcome has before them.
-        """
+        """Complete the rows, with what the outcome has before them."""
         self._frame[self._start : self._start + MAX_ARRAY_HEAD] = before + array_head(len(self))
 
 

@@ -8,7 +8,7 @@ from pyelevator import commands
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX
 from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing
-from pyelevator.codec.values import error_code, reason, reply_status, scalar, scalar_value, string_list, text
+from pyelevator.codec.values import error_code, pairs_of, reason, reply_status, scalar, scalar_value, string_list, text
 from pyelevator.commands import Command, PayloadKind
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
@@ -120,11 +120,7 @@ def _pairs(datas: Any) -> list[list[bytes]]:
 
 def decode_page(datas: Any, kind: type) -> list[list[Any]]:
     """Return the pairs of a page, whose strings are of one kind: bytes, or str."""
-    items = _list(datas)
-    if len(items) % 2 or not set(map(type, items)) <= {kind}:
-        raise MalformedMessage("the page holds something else than pairs of strings")
-    each = iter(items)
-    return list(map(list, zip(each, each, strict=True)))
+    return pairs_of(_list(datas), kind, "the page holds something else than pairs of strings")
 
 
 @cache

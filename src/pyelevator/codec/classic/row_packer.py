@@ -26,9 +26,6 @@ class RowPacker:
     So no more than some of them are ever there as objects: they are read, packed and given up within the processor's
     caches, which is quicker than to do one after the other with all of them. It has what a handler needs of the list
     that it stands for: ``extend``, a length, and the last row under ``[-1]``; and how many bytes there are.
-
-    Args:
-        packing: how strings are written.
     """
 
     def __init__(self, packing: Packing = RAW) -> None:
