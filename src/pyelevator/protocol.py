@@ -261,12 +261,12 @@ class IncomingRequest:
     compression: bool = False
 
     @property
-    def command(self) -> Command[object] | None:
+    def command(self) -> Command | None:
         """The command of the request; None if there is no request."""
         return None if self.request is None else self.request.command
 
     @property
-    def kind(self) -> type[Command[object]] | None:
+    def kind(self) -> type[Command] | None:
         """The type of the command."""
         return None if self.request is None else type(self.request.command)
 

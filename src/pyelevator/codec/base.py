@@ -16,7 +16,7 @@ class UnsupportedByDialect(UsageError):
     """The dialect has no words for the command, or for one of its arguments."""
 
 
-Reply: TypeAlias = tuple[int | None, Callable[[Request[object]], Response]]
+Reply: TypeAlias = tuple[int | None, Callable[[Request], Response]]
 """A reply that is read as far as to know what it answers, so that finding its request does not read it twice: the
 request's id, None where the peer does not echo ids, and what reads the answer to that request; it raises as
 ``Codec.decode_response``."""
@@ -53,7 +53,7 @@ class Codec(ABC):
         return False
 
     @abstractmethod
-    def encode_request(self, request: Request[object]) -> list[bytes]:
+    def encode_request(self, request: Request) -> list[bytes]:
         """Return the frames of a request.
 
         Args:
@@ -65,7 +65,7 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def decode_request(self, frames: Frames) -> Request[object]:
+    def decode_request(self, frames: Frames) -> Request:
         """Return the request in the frames; a verb without a class becomes :class:`~pyelevator.commands.Unknown`.
 
         Args:
@@ -76,7 +76,7 @@ class Codec(ABC):
             LimitExceeded: likewise.
         """
 
-    def outline(self, frames: Frames) -> Request[object] | None:  # noqa: ARG002
+    def outline(self, frames: Frames) -> Request | None:  # noqa: ARG002
         """Return what the frames ask for, as far as authorization needs it: the arguments are left out.
 
         The frames may hold anything. The command has no arguments but the name of a database. None if the request has
@@ -87,7 +87,7 @@ class Codec(ABC):
         """
         return None
 
-    def minimal_request(self, frames: Frames) -> Request[object] | None:  # noqa: ARG002
+    def minimal_request(self, frames: Frames) -> Request | None:  # noqa: ARG002
         """Return the request on the fast path: where it is small and certainly of this codec.
 
         The frames may hold anything. The request is the one that ``decode_request`` returns. None if the frames have
@@ -98,7 +98,7 @@ class Codec(ABC):
         """
         return None
 
-    def minimal_response(self, frames: Frames, request: Request[object]) -> Response | None:  # noqa: ARG002
+    def minimal_response(self, frames: Frames, request: Request) -> Response | None:  # noqa: ARG002
         """Return the answer to ``request`` on the fast path: where the frames hold it under its id.
 
         None if ``open_reply`` has to find out what they answer, as by default.
@@ -113,7 +113,7 @@ class Codec(ABC):
         return None
 
     @abstractmethod
-    def encode_response(self, response: Response, request: Request[object] | None) -> list[bytes]:
+    def encode_response(self, response: Response, request: Request | None) -> list[bytes]:
         """Return the frames of an answer to ``request``, which is None if it could not be decoded.
 
         Args:
@@ -143,7 +143,7 @@ class Codec(ABC):
         """
         return self.open_reply(frames)[0]
 
-    def decode_response(self, frames: Frames, request: Request[object]) -> Response:
+    def decode_response(self, frames: Frames, request: Request) -> Response:
         """Return the answer to ``request`` that the frames hold.
 
         Args:

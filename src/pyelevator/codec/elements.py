@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from itertools import chain, islice, repeat
-from typing import Any, Final, TypeVar, overload
+from typing import Final, TypeVar, overload
 
 import msgpack
 
@@ -85,15 +85,15 @@ class PackedElements(CheckedSequence[T]):
 _HEADERS: Final = msgpack.Packer()
 
 
-def packed_args(args: Sequence[Any]) -> bytes:
+def packed_args(args: Sequence[object]) -> bytes:
     """Pack arguments, of which some are packed already."""
     each = [arg.packed() if isinstance(arg, PackedElements) else RAW.pack_passed_on(arg) for arg in args]
     return b"".join((_HEADERS.pack_array_header(len(args)), *each))
 
 
 def elements_at(
-    frame: bytes, start: int, stop: int, count: int, are_sound: Callable[[Sequence[Any]], bool]
-) -> Sequence[Any]:
+    frame: bytes, start: int, stop: int, count: int, are_sound: Callable[[Sequence[object]], bool]
+) -> Sequence[object]:
     """Check elements that lie in a frame; no more of them are unpacked at once than fit into little memory.
 
     They are next to one another, and returned as they are packed if all of them are much.
@@ -119,8 +119,8 @@ _END: Final = b"\xc0"
 
 
 def _found(
-    chunks: Iterable[memoryview], are_sound: Callable[[Sequence[Any]], bool], few: bool
-) -> tuple[int, list[Any]] | None:
+    chunks: Iterable[memoryview], are_sound: Callable[[Sequence[object]], bool], few: bool
+) -> tuple[int, list[object]] | None:
     """How many elements are in the chunks, and the elements, if they are few; None if one fills a whole chunk."""
     unpacker = msgpack.Unpacker(raw=True, max_buffer_size=0)
     count, found = 0, []
@@ -164,19 +164,19 @@ def _chunks_by_element(frame: bytes, start: int, stop: int, count: int) -> Itera
         raise ValueError("something follows behind them")
 
 
-def are_keys(items: Sequence[Any]) -> bool:
+def are_keys(items: Sequence[object]) -> bool:
     """Tell whether all items are keys."""
     return set(map(type, items)) <= {bytes}
 
 
 @cache
-def _native_checks() -> Mapping[Callable[[Sequence[Any]], bool], Callable[[Any, int], bool]]:
+def _native_checks() -> Mapping[Callable[[Sequence[object]], bool], Callable[[object, int], bool]]:
     """Return what checks packed elements as they are, by what checks unpacked ones, where it is installed."""
     pages = load_native("pages")
     return {} if pages is None else {are_ops: pages.are_operations, are_keys: pages.are_strings}
 
 
-ARGUMENT_CHECKS: Final[Mapping[bytes, Sequence[Callable[[Sequence[Any]], bool]]]] = {
+ARGUMENT_CHECKS: Final[Mapping[bytes, Sequence[Callable[[Sequence[object]], bool]]]] = {
     b"BATCH": (are_ops,),
     b"CONDITIONALBATCH": (are_ops, are_checks),
     b"MGET": (are_keys,),
@@ -184,7 +184,7 @@ ARGUMENT_CHECKS: Final[Mapping[bytes, Sequence[Callable[[Sequence[Any]], bool]]]
 """Verb -> for each of its arrays, what tells of some elements whether they are sound."""
 
 
-def packed_elements(items: Iterable[Any]) -> PackedElements[Any]:
+def packed_elements(items: Iterable[object]) -> PackedElements[object]:
     """Pack items one after the other, as they are taken."""
     packer = msgpack.Packer(use_bin_type=False, autoreset=False)
     count = sum(1 for _ in map(packer.pack, items))

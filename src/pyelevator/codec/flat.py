@@ -27,7 +27,7 @@ from pyelevator.codec.values import (
     unknown_command,
 )
 from pyelevator.codec.weight import LIGHT
-from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, BatchOp, Command, Get, PayloadKind, Range, Slice
+from pyelevator.commands import COMMANDS, DELETE, PUT, BadSignal, Command, Get, PayloadKind, Range, Slice
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 from pyelevator.messages import Request, Response, Status
 
@@ -54,10 +54,10 @@ class ArgumentSpec:
 
     encode: Callable[[Any], Iterable[Any]] | None
     min_args: int
-    decode: Callable[[Sequence[Any]], Sequence[Any]] | None
+    decode: Callable[[Sequence[object]], Sequence[object]] | None
 
 
-def _take(count: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
+def _take(count: int) -> Callable[[Sequence[object]], Sequence[object]]:
     """Make a decoder of the first ``count`` arguments: the old server ignores what follows (recording GET.extra)."""
     return lambda args: args[:count]
 
@@ -93,7 +93,7 @@ def _encode_ops(command: Any) -> Iterator[bytes]:
         yield from op[1:]
 
 
-def _decode_ops(args: Sequence[Any]) -> tuple[Sequence[BatchOp]]:
+def _decode_ops(args: Sequence[object]) -> tuple[Sequence[object]]:
     ops = _ops(iter(args))
     return (packed_elements(ops) if isinstance(args, CheckedSequence) else list(ops),)
 
@@ -159,7 +159,7 @@ class FlatCodec(Codec):
     answered_twice = frozenset({"MGET", "RANGE", "SLICE"})
     tells_missing = False
 
-    def encode_request(self, request: Request[object]) -> list[bytes]:
+    def encode_request(self, request: Request) -> list[bytes]:
         command = request.command
         spec = ARGUMENTS.get(command.verb)
         if spec is None:
@@ -174,23 +174,23 @@ class FlatCodec(Codec):
             return [packed_elements(chain((uid or "", command.verb), spec.encode(command))).packed()]
         return [pack([uid or "", command.verb, *spec.encode(command)])]
 
-    def decode_request(self, frames: Frames) -> Request[object]:
+    def decode_request(self, frames: Frames) -> Request:
         large = (
             flat_message(frames[0]) if len(frames) == 1 and LIGHT < len(frames[0]) <= self.limits.frame_bytes else None
         )
         uid, verb, args = large or self._parts(frames)
         return Request(self._command(verb, args), text(uid) or None)
 
-    def _parts(self, frames: Frames) -> tuple[bytes, Any, Sequence[Any]]:
+    def _parts(self, frames: Frames) -> tuple[bytes, object, Sequence[object]]:
         message = _array(frames, None, self.limits)
         if len(message) < 2 or not isinstance(message[0], bytes):
             raise MalformedMessage("Invalid request message : uid, command and arguments were expected")
         return message[0], message[1], message[2:]
 
-    def outline(self, frames: Frames) -> Request[object] | None:
+    def outline(self, frames: Frames) -> Request | None:
         return flat_outline(frames[0]) if len(frames) == 1 else None
 
-    def _command(self, verb: Any, args: Sequence[Any]) -> Command[object]:
+    def _command(self, verb: object, args: Sequence[object]) -> Command:
         name = text(verb) if isinstance(verb, bytes) else ""
         spec = ARGUMENTS.get(name)
         if spec is None or spec.decode is None:
@@ -202,7 +202,7 @@ class FlatCodec(Codec):
         except UsageError as error:
             raise malformed_arguments(name, error) from error
 
-    def encode_response(self, response: Response, request: Request[object] | None) -> list[bytes]:
+    def encode_response(self, response: Response, request: Request | None) -> list[bytes]:
         if response.code is ErrorCode.KEY and request and isinstance(request.command, Get):
             return [pack([int(Status.SUCCESS), 0, "", ""])]  # how this dialect says that a key is missing
         if response.code is not None:
@@ -215,7 +215,7 @@ class FlatCodec(Codec):
     def open_reply(self, frames: Frames) -> Reply:
         return None, partial(self._response, frames)
 
-    def _response(self, frames: Frames, request: Request[object]) -> Response:
+    def _response(self, frames: Frames, request: Request) -> Response:
         message = _array(frames, request.command, self.limits)
         if len(message) < 3 or type(message[1]) is not int or type(message[2]) is not bytes:
             raise MalformedMessage("a reply is a status, a code, a message and data")
@@ -229,7 +229,7 @@ class FlatCodec(Codec):
         return Response(payload, reply_status(status))
 
 
-def _array(frames: Frames, reply_to: Command[object] | None, limits: Limits) -> list[Any]:
+def _array(frames: Frames, reply_to: Command | None, limits: Limits) -> list[Any]:
     what = "request" if reply_to is None else "reply"
     if len(frames) != 1:
         raise MalformedMessage(f"a {what} is one frame, not {len(frames)}")
@@ -239,7 +239,7 @@ def _array(frames: Frames, reply_to: Command[object] | None, limits: Limits) -> 
     raise MalformedMessage(f"Invalid {what} message : an array was expected, not {kind_of(message)}")
 
 
-def _pairs(data: list[Any]) -> list[list[Any]]:
+def _pairs(data: list[object]) -> list[list[object]]:
     return pairs_of(data, bytes, "the answer holds something else than keys and values")
 
 
@@ -256,7 +256,7 @@ _ENCODERS: Final[Mapping[PayloadKind, Callable[[Any], Iterable[Any]]]] = {
     PayloadKind.RAW: lambda payload: payload if isinstance(payload, list) else (),
 }
 
-_DECODERS: Final[Mapping[PayloadKind, Callable[[list[Any]], Any]]] = {
+_DECODERS: Final[Mapping[PayloadKind, Callable[[list[object]], object]]] = {
     PayloadKind.EMPTY: lambda _: None,
     PayloadKind.SCALAR: scalar,
     PayloadKind.LIST: string_list,

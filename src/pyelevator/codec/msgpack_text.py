@@ -57,12 +57,12 @@ def text_to_msgpack(text: str) -> bytes:
         raise UsageError(f"not a msgpack value as JSON: {error}") from error
 
 
-def _to_json(value: Any) -> Any:
+def _to_json(value: object) -> object:
     convert = _TO_JSON.get(type(value))
     return value if convert is None else convert(value)
 
 
-def _text_to_json(value: str) -> Any:
+def _text_to_json(value: str) -> object:
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -70,7 +70,7 @@ def _text_to_json(value: str) -> Any:
     return value
 
 
-def _map_to_json(value: Mapping[Any, Any]) -> Any:
+def _map_to_json(value: Mapping[object, object]) -> object:
     pairs = [(key.key if type(key) is MapKey else key, each) for key, each in value.items()]
     if all(type(key) is str and key[:1] != "$" and type(_text_to_json(key)) is str for key, _ in pairs):
         return {key: _to_json(each) for key, each in pairs}
@@ -88,11 +88,11 @@ _TO_JSON: Final[Mapping[type, Callable[[Any], Any]]] = {
 }
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> object:
     raise ValueError(f'{name} is no JSON; write {{"$float": "{name.lower().replace("infinity", "inf")}"}}')
 
 
-def _from_json(value: Any) -> Any:
+def _from_json(value: object) -> object:
     if type(value) is list:
         return [_from_json(each) for each in value]
     if type(value) is not dict:

@@ -60,7 +60,7 @@ class Outline:
 def classic_parts(frame: bytes) -> Outline:
     """Read the parts of a classic request; arguments that come last, as those of our clients do, are not looked at."""
     reader, start, stop = reader_at(frame), 0, 0
-    parts: dict[bytes, Any] = {}
+    parts: dict[bytes, object] = {}
     count = reader.read_map_header()
     if count > _PARTS:
         raise _Unclear
@@ -87,7 +87,7 @@ def flat_parts(frame: bytes) -> Outline:
     return Outline(frame, {b"uid": uid, b"cmd": verb}, reader.tell(), len(frame), 2, count - 2)
 
 
-def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> Any:
+def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> object:
     """Return the next value of a reader that began at ``at``, if it is short."""
     start = at + reader.tell()
     reader.skip()
@@ -99,7 +99,7 @@ def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> Any:
 # Who may ask for it
 
 
-def classic_outline(frame: bytes) -> Request[object] | None:
+def classic_outline(frame: bytes) -> Request | None:
     """Return the outline of a classic request; None if it has to be read in full.
 
     >>> from pyelevator.codec import ClassicCodec
@@ -121,7 +121,7 @@ def classic_outline(frame: bytes) -> Request[object] | None:
         return None
 
 
-def flat_outline(frame: bytes) -> Request[object] | None:
+def flat_outline(frame: bytes) -> Request | None:
     """Return that of a flat request."""
     try:
         found = flat_parts(frame)
@@ -134,7 +134,7 @@ def flat_outline(frame: bytes) -> Request[object] | None:
         return None
 
 
-def _only(found: Outline) -> Any:
+def _only(found: Outline) -> object:
     """Return the first of one or two arguments."""
     reader = reader_at(found.frame, found.start)
     if reader.read_array_header() not in (1, 2):
@@ -142,7 +142,7 @@ def _only(found: Outline) -> Any:
     return _part(reader, found.frame, found.start)
 
 
-def _least(found: Outline) -> type[Command[object]]:
+def _least(found: Outline) -> type[Command]:
     """Return the command of a pipeline that needs the least: a client without that right has none of the others."""
     reader = reader_at(found.frame, found.start)
     if reader.read_array_header() != 1:
@@ -159,17 +159,17 @@ def _least(found: Outline) -> type[Command[object]]:
     return least or Get
 
 
-def _kind(verb: Any) -> type[Command[object]]:
+def _kind(verb: object) -> type[Command]:
     if type(verb) is not bytes:
         raise _Unclear
     return COMMANDS.get(text(verb), Unknown)
 
 
-def _request(kind: type[Command[object]], verb: Any, name: Any, uid: Any, number: int | None) -> Request[object]:
+def _request(kind: type[Command], verb: Any, name: Any, uid: Any, number: int | None) -> Request:
     """Return the request, its command without arguments but for the name of a database."""
     if (uid is not None and type(uid) is not bytes) or (kind.names_database and type(name) is not bytes):
         raise _Unclear
-    make: Callable[..., Command[object]] = kind
+    make: Callable[..., Command] = kind
     command = make(name) if kind.names_database else Unknown(verb) if kind is Unknown else object.__new__(kind)
     return Request(command, None if uid is None else text(uid), number)
 
@@ -221,14 +221,14 @@ def _elements_of(found: Outline) -> list[Sequence[Any]]:
     return [_array(found.frame, *place) for place in zip(ends, [*ends[1:], found.stop], checks, strict=True)]
 
 
-def _array(frame: bytes, start: int, stop: int, are_sound: Callable[[Sequence[Any]], bool]) -> Sequence[Any]:
+def _array(frame: bytes, start: int, stop: int, are_sound: Callable[[Sequence[object]], bool]) -> Sequence[object]:
     """Return the elements of the array at a place."""
     reader = reader_at(frame, start)
     count = reader.read_array_header()
     return elements_at(frame, start + reader.tell(), stop, count, are_sound)
 
 
-def flat_message(frame: bytes) -> tuple[bytes, bytes, Sequence[bytes]] | None:
+def flat_message(frame: bytes) -> tuple[bytes, bytes, Sequence[object]] | None:
     """Return those of a flat request: its uid, its verb and its arguments."""
     with suppress(*UNREADABLE):
         found = flat_parts(frame)

@@ -33,7 +33,7 @@ class Extension:
 class MapKey:
     """A key of a peer's map that is no string. Each is another key than every other, as none of them means anything."""
 
-    key: Any
+    key: object
 
     def __repr__(self) -> str:
         return repr(self.key)
@@ -50,7 +50,7 @@ def _kind_of_key(key: MapKey) -> str:
     return kind_of(key.key)
 
 
-def _packable(value: Any) -> Any:
+def _packable(value: object) -> object:
     """Return what stands in a message for a value that msgpack does not know."""
     if type(value) is MapKey:
         return value.key
@@ -79,15 +79,15 @@ class Packing:
             msgpack.Packer, use_bin_type=use_bin_type, unicode_errors="surrogateescape"
         )
         packer = self._new()
-        self.pack: Callable[[Any], bytes] = packer.pack
-        self.pack_map_pairs: Callable[[Sequence[Any]], bytes] = packer.pack_map_pairs
+        self.pack: Callable[[object], bytes] = packer.pack
+        self.pack_map_pairs: Callable[[Sequence[object]], bytes] = packer.pack_map_pairs
         self._large_prefix = b"\xc6" if use_bin_type else b"\xdb"
 
     def large_head(self, size: int) -> bytes:
         """Return what a string of so many bytes begins with, of ``LARGE_STRING`` at least."""
         return self._large_prefix + size.to_bytes(4, "big")
 
-    def pack_passed_on(self, value: Any) -> bytes:
+    def pack_passed_on(self, value: object) -> bytes:
         """Write a value of a peer's that was not looked into, whose maps may have any keys."""
         return self._new(default=_packable).pack(value)  # type: ignore[no-any-return]
 
@@ -130,7 +130,7 @@ def unpack(
     most: int | None = None,
     *,
     texts: bool = False,
-    reply_to: Command[object] | None = None,
+    reply_to: Command | None = None,
 ) -> Any:
     """Return the one msgpack value in ``frame``.
 
@@ -177,12 +177,12 @@ _STRICT: Final = "strict_map_key"
 """What msgpack says where a map has another key than a string: such a message is read again, with more work."""
 
 
-def _memory(limits: Limits, size: int, reply_to: Command[object] | None) -> int:
+def _memory(limits: Limits, size: int, reply_to: Command | None) -> int:
     """Bytes that the value in a frame of that size may take."""
     return max(FLOOR if reply_to is None else reply_floor(reply_to), limits.expansion * size)
 
 
-def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: Any) -> Any:
+def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: object) -> object:
     size = len(frame)
     elements = min(size, limits.elements)
     with gc_paused(size):
@@ -197,12 +197,12 @@ def _unpacked(frame: bytes, limits: Limits, texts: bool, **maps: Any) -> Any:
         )
 
 
-def _any_map(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
+def _any_map(pairs: Sequence[tuple[object, object]]) -> dict[object, object]:
     """Return a map with any keys; only strings are compared, as a peer could choose many others of one hash."""
     return {key if type(key) is bytes or type(key) is str else MapKey(key): value for key, value in pairs}
 
 
-def may_hold_strings(frame: bytes, count: int, limits: Limits, reply_to: Command[object]) -> bool:
+def may_hold_strings(frame: bytes, count: int, limits: Limits, reply_to: Command) -> bool:
     """Return whether a reply may certainly hold an array of so many strings, whatever is counted of it."""
     size = len(frame)
     weight = (STRING + STRING // 2) * count + size
@@ -253,7 +253,7 @@ _ANY_NUMBER: Final = ASKED // _ELEMENT
 _MANY: Final = frozenset({PayloadKind.LIST, PayloadKind.PAIRS, PayloadKind.RESPONSES})
 
 
-def reply_floor(command: Command[object]) -> int:
+def reply_floor(command: Command) -> int:
     """Return the bytes of memory that the reply to a command may take, however short it is.
 
     >>> from pyelevator.commands import Get, Range
@@ -263,7 +263,7 @@ def reply_floor(command: Command[object]) -> int:
     return max(FLOOR, min(ASKED, _ELEMENT * _elements(command)))
 
 
-def _elements(command: Command[object]) -> int:
+def _elements(command: Command) -> int:
     """Return how many elements the reply to a command may have."""
     if command.payload_kind not in _MANY:
         return 1

@@ -12,7 +12,7 @@ from pyelevator.errors import ArgumentTypeError, ErrorCode, LimitExceeded, Malfo
 from pyelevator.messages import Status
 
 
-def check_portable(value: Any, limits: Limits) -> None:
+def check_portable(value: object, limits: Limits) -> None:
     """Refuse what cannot be passed on: nested deeper than ``limits.depth``, or types that old peers cannot read."""
     level = [value]
     for _ in range(limits.depth + 1):
@@ -27,7 +27,7 @@ def check_portable(value: Any, limits: Limits) -> None:
 _PORTABLE: Final = frozenset({list, dict, bytes, int, float, bool, type(None)})
 
 
-def _children(container: list[Any] | dict[Any, Any]) -> Sequence[Any]:
+def _children(container: list[object] | dict[object, object]) -> Sequence[object]:
     if isinstance(container, list):
         return container
     return [*container.values(), *[key.key for key in container if type(key) is MapKey]]
@@ -49,13 +49,13 @@ TYPE_ERROR_TEXTS: Final = {
 """How the old server worded its type errors, where callers may know the words (docs/protocol.md)."""
 
 
-def unknown_command(verb: Any, args: Sequence[Any], limits: Limits) -> Unknown:
+def unknown_command(verb: object, args: Sequence[object], limits: Limits) -> Unknown:
     """Return the command for a verb without a class."""
     check_portable(args, limits)
     return Unknown(verb if isinstance(verb, bytes) else reprlib.repr(verb), args)
 
 
-def is_numeric_id(value: Any) -> bool:
+def is_numeric_id(value: object) -> bool:
     """Tell whether an id is a number, as ours are."""
     return type(value) is int and 0 <= value < 1 << 64
 
@@ -73,7 +73,7 @@ def reason(data: bytes) -> str:
 _MAX_REASON: Final = 1 << 20
 
 
-def error_code(code: Any) -> ErrorCode:
+def error_code(code: object) -> ErrorCode:
     """Return the failure code, or RUNTIME for one that this version does not know."""
     return _CODES.get(code, ErrorCode.RUNTIME) if type(code) is int else ErrorCode.RUNTIME
 
@@ -81,7 +81,7 @@ def error_code(code: Any) -> ErrorCode:
 _CODES: Final = {int(code): code for code in ErrorCode}
 
 
-def reply_status(status: Any) -> Status:
+def reply_status(status: object) -> Status:
     """Return the status of a reply.
 
     Raises:
@@ -95,7 +95,7 @@ def reply_status(status: Any) -> Status:
 _STATUSES: Final = {int(status): status for status in Status}
 
 
-def scalar(data: list[Any]) -> bytes | bool | None:
+def scalar(data: list[object]) -> bytes | bool | None:
     """Return the one value in a reply's data.
 
     Raises:
@@ -134,7 +134,7 @@ def string_list(data: list[Any]) -> list[bytes | None]:
 _STRINGS: Final = frozenset({bytes, type(None)})
 
 
-def pairs_of(items: list[Any], kind: type, wrong: str) -> list[list[Any]]:
+def pairs_of(items: list[object], kind: type, wrong: str) -> list[list[object]]:
     """Return pairs of what lies next to one another, all of one kind; ``wrong`` is the error for anything else."""
     if len(items) % 2 or not set(map(type, items)) <= {kind}:
         raise MalformedMessage(wrong)

@@ -7,7 +7,7 @@ from pyelevator.protocol import IncomingRequest
 
 _GRADUAL: Final = frozenset({MGet, Pipeline, Range, Slice})
 
-VALUE_READS: Final[frozenset[type[Command[object]]]] = frozenset({Exists, Get, MGet, Pipeline, Slice})
+VALUE_READS: Final[frozenset[type[Command]]] = frozenset({Exists, Get, MGet, Pipeline, Slice})
 """Commands that the loop of a server executes, and that may read values of any size, which shows only afterwards."""
 
 
@@ -27,7 +27,7 @@ def is_repeatable(incoming: IncomingRequest) -> bool:
     return command is not None and command.access <= Access.READ
 
 
-def reads_and_writes(command: Command[object] | None) -> bool:
+def reads_and_writes(command: Command | None) -> bool:
     """Return True if a command writes, and values that were stored may be in its response."""
     if isinstance(command, Pipeline):
         returns_values = any(one.access <= Access.READ or isinstance(one, GetAndDelete) for one in command.commands)

@@ -90,9 +90,7 @@ class Responder:
         """
         return self._execute(incoming, self._application) or []  # which always responds
 
-    def _execute(
-        self, incoming: IncomingRequest, handle: Callable[[Request[object]], Response | None]
-    ) -> list[bytes] | None:
+    def _execute(self, incoming: IncomingRequest, handle: Callable[[Request], Response | None]) -> list[bytes] | None:
         request = incoming.request
         if request is None:
             return self._refuse(incoming)

@@ -79,7 +79,7 @@ class ResponseBudget:
     def __init__(self, send_queues: SendQueues, max_bytes: int) -> None:
         self._send_queues, self._max_bytes = send_queues, max_bytes
         self._expected_bytes = 0
-        self._expected: dict[type[Command[object]], int] = {}
+        self._expected: dict[type[Command], int] = {}
         self._running: dict[Reservation, None] = {}  # the oldest first; workers change it too
         self._stalls = StallDetector(send_queues, STALL_TIMEOUT, self._is_large)
 
@@ -93,7 +93,7 @@ class ResponseBudget:
         """Bytes that the next response may have, as the latest ones had."""
         return self._expected_bytes
 
-    def expected_of(self, kind: type[Command[object]] | None) -> int:
+    def expected_of(self, kind: type[Command] | None) -> int:
         """Return the bytes that the response to such a command may have, as the latest ones had."""
         return self._expected.get(kind, 0) if kind is not None else 0
 
@@ -138,7 +138,7 @@ class ResponseBudget:
     def _can_reserve(self, size: int) -> bool:
         return self._send_queues.unsent_bytes + _COPIES * (self._running_bytes + size) <= self._max_bytes
 
-    def admits(self, frames: Sequence[bytes], kind: type[Command[object]] | None = None) -> bool:
+    def admits(self, frames: Sequence[bytes], kind: type[Command] | None = None) -> bool:
         """Return True if a response to a command of that kind may be sent now."""
         size = sum(map(len, frames))
         decay = _DECAY if size >= LARGE else _SLOW_DECAY

@@ -46,7 +46,7 @@ class Job(Message):
     received_at: float = 0.0
     refused_bytes: int = 0
     expected_bytes: int = field(init=False, default=0)
-    kind: type[Command[object]] | None = field(init=False)
+    kind: type[Command] | None = field(init=False)
     reservation: Reservation | None = field(init=False, default=None)
     value_key: int = field(init=False, default=0)
     is_probe: bool = field(init=False, default=False)
@@ -171,7 +171,7 @@ class Scheduler(ClientTable[ScheduledClient]):
         self._in_a_row = identity, 0 if is_last else before + size
         self._mark(identity, before + size >= LARGE_WORK)
 
-    def record_response(self, identity: bytes, size: int, kind: type[Command[object]] | None = None) -> None:
+    def record_response(self, identity: bytes, size: int, kind: type[Command] | None = None) -> None:
         """Report how large a response was that a worker made."""
         reads_values = kind in VALUE_READS
         if self.has_large(identity) or (reads_values and size >= LARGE_WORK):

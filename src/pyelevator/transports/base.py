@@ -126,7 +126,7 @@ class Transport(Closing, ABC):
         self.send(frames, deadline)
         return self.receive(deadline)
 
-    def responder(self, codec: "Codec") -> "Callable[[Request[object]], Response | None] | None":  # noqa: ARG002
+    def responder(self, codec: "Codec") -> "Callable[[Request], Response | None] | None":  # noqa: ARG002
         """Return what answers some requests without frames, as they would be answered with them; None if nothing does.
 
         It is for transports whose server is in the same process. What it returns gives None for a request that has

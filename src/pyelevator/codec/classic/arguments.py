@@ -12,7 +12,7 @@ from attrs import frozen
 
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.values import malformed_arguments
-from pyelevator.commands import COMMANDS, PIPELINED, Command, Delete, Exists, Get, Put, Range, Unknown
+from pyelevator.commands import COMMANDS, PIPELINED, Command, Delete, Exists, Get, Pipeline, Put, Range, Unknown
 from pyelevator.commands.keys import Keyed
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 
@@ -24,7 +24,7 @@ class ArgumentSpec:
     encode: Callable[[Any], Sequence[Any]]
     min_args: int
     max_args: float
-    decode: Callable[[list[Any]], Sequence[Any]] = list
+    decode: Callable[[list[object]], Sequence[object]] = list
 
 
 UNLIMITED: Final = math.inf
@@ -39,7 +39,7 @@ def _scan(command: Any, end: Any) -> tuple[Any, ...]:
     return command.start, end, command.include_key, command.include_value
 
 
-def _encode_range(command: Range) -> tuple[Any, ...]:
+def _encode_range(command: Range) -> tuple[object, ...]:
     scan = _scan(command, command.stop)
     return scan if command.prefix is None else (*scan, command.prefix)
 
@@ -48,12 +48,12 @@ def _encode_interval(command: Any) -> tuple[Any, ...]:
     return command.start, command.stop, command.prefix
 
 
-def _decode_flags(args: list[Any]) -> list[Any]:
+def _decode_flags(args: list[object]) -> list[object]:
     """Take nil for false, as the old server did of old clients (recording RANGE.nil_flags)."""
     return [False if i in (2, 3) and arg is None else arg for i, arg in enumerate(args)]
 
 
-def _decode_slice(args: list[Any]) -> list[Any]:
+def _decode_slice(args: list[object]) -> list[object]:
     """Take nil, true and fractions as a count, as the old server did, and decimal digits.
 
     Recordings SLICE.*_offset; the old command line sends digits.
@@ -66,7 +66,7 @@ def _decode_slice(args: list[Any]) -> list[Any]:
     return [start, count, *flags]
 
 
-def map_of(value: Any) -> Any:
+def map_of(value: object) -> object:
     """Return ``value``, or an empty map for an empty array: some languages have one word for both."""
     return {} if value == [] else value
 
@@ -76,11 +76,11 @@ def array_of(value: Any) -> Any:
     return [] if value == {} else value
 
 
-def _decode_arrays(args: list[Any]) -> list[Any]:
+def _decode_arrays(args: list[object]) -> list[object]:
     return list(map(array_of, args))
 
 
-def _decode_ops(args: list[Any]) -> list[Any]:
+def _decode_ops(args: list[object]) -> list[object]:
     """Take the first argument only, and a string for the operations that its characters are.
 
     So did the old server (recordings BATCH.flat_ops, BATCH.collection_string).
@@ -89,19 +89,19 @@ def _decode_ops(args: list[Any]) -> list[Any]:
     return [[ops[:1]] if isinstance(ops, bytes) else ops]
 
 
-def _decode_create(args: list[Any]) -> list[Any]:
+def _decode_create(args: list[object]) -> list[object]:
     return [args[0], *map(map_of, args[1:])]
 
 
-def _no_arguments(args: list[Any]) -> list[Any]:  # noqa: ARG001
+def _no_arguments(args: list[object]) -> list[object]:  # noqa: ARG001
     return []
 
 
-def _encode_pipeline(pipeline: Any) -> tuple[list[Any]]:
+def _encode_pipeline(pipeline: Pipeline) -> tuple[list[object]]:
     """Write commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
-    runs: list[Any] = []
+    runs: list[object] = []
     commands, kinds = pipeline.commands, pipeline.kinds
-    groups: Iterable[tuple[Any, Iterable[Any]]]
+    groups: Iterable[tuple[type[Command], Iterable[Command]]]
     groups = groupby(commands, type) if len(kinds) != 1 else [(kinds.pop(), commands)]
     for kind, alike in groups:
         runs_by_extras = (
@@ -112,7 +112,7 @@ def _encode_pipeline(pipeline: Any) -> tuple[list[Any]]:
     return (runs,)
 
 
-def _encode_run(kind: type[Command[object]], run: Iterable[Any]) -> list[Sequence[Any]]:
+def _encode_run(kind: type[Command], run: Iterable[object]) -> list[Sequence[object]]:
     """Write the arguments of commands of one kind; those of the commonest field by field, without a call for each."""
     fields = _FIELDS.get(kind)
     if fields is None:
@@ -121,7 +121,7 @@ def _encode_run(kind: type[Command[object]], run: Iterable[Any]) -> list[Sequenc
     return list(zip(*[map(attrgetter(field), some) for field in fields], strict=True))
 
 
-_FIELDS: Final[Mapping[type[Command[object]], Sequence[str]]] = {
+_FIELDS: Final[Mapping[type[Command], Sequence[str]]] = {
     Get: ("key",),
     Exists: ("key",),
     Delete: ("key",),
@@ -130,14 +130,14 @@ _FIELDS: Final[Mapping[type[Command[object]], Sequence[str]]] = {
 """The commands whose arguments are just these fields."""
 
 
-def _decode_pipeline(args: list[Any]) -> list[Any]:
+def _decode_pipeline(args: list[object]) -> list[object]:
     runs = array_of(args[0])
     if not isinstance(runs, list):
         raise MalformedMessage(f"PIPELINE takes an array, not {kind_of(runs)}", code=ErrorCode.TYPE)
     return [list(chain.from_iterable(map(_decode_run, runs)))]
 
 
-def _decode_run(run: Any) -> Sequence[Command[object]]:
+def _decode_run(run: object) -> Sequence[Command]:
     if not isinstance(run, list) or len(run) != 3:
         raise _no_run()
     verb, extras, calls = run[0], map_of(run[1]), array_of(run[2])
@@ -193,9 +193,7 @@ BY_WIRE_VERB: Final = {verb.encode(): (COMMANDS[verb], spec) for verb, spec in A
 """Verb as it comes -> class and spec."""
 
 
-def build_command(
-    kind: type[Command[object]], spec: ArgumentSpec, args: list[Any], meta: dict[Any, Any]
-) -> Command[object]:
+def build_command(kind: type[Command], spec: ArgumentSpec, args: list[object], meta: dict[object, object]) -> Command:
     """Build the command that a peer's arguments make."""
     if not spec.min_args <= len(args) <= spec.max_args:
         raise _wrong_count(kind, len(args))
@@ -206,8 +204,8 @@ def build_command(
 
 
 def build_commands(
-    kind: type[Command[object]], spec: ArgumentSpec, calls: list[list[Any]], meta: dict[Any, Any]
-) -> Sequence[Command[object]]:
+    kind: type[Command], spec: ArgumentSpec, calls: list[list[Any]], meta: dict[Any, Any]
+) -> Sequence[Command]:
     """Build the commands of one kind that a peer's lists of arguments make."""
     for count in set(map(len, calls)):
         if not spec.min_args <= count <= spec.max_args:
@@ -222,11 +220,11 @@ def build_commands(
         raise malformed_arguments(kind.verb, error) from error
 
 
-def _wrong_count(kind: type[Command[object]], count: int) -> MalformedMessage:
+def _wrong_count(kind: type[Command], count: int) -> MalformedMessage:
     return MalformedMessage(f"{kind.verb} does not take {count} arguments", code=ErrorCode.VALUE)
 
 
-def _meta_values(kind: type[Command[object]], meta: dict[Any, Any]) -> dict[str, Any]:
+def _meta_values(kind: type[Command], meta: dict[object, object]) -> dict[str, object]:
     """Return the extras of a command that a peer has given."""
     return {name: meta[name.encode()] for name in kind.meta_fields if name.encode() in meta} if kind.meta_fields else {}
 
@@ -234,7 +232,7 @@ def _meta_values(kind: type[Command[object]], meta: dict[Any, Any]) -> dict[str,
 _SYNC: Final = ("sync",)
 
 
-def extras_of(command: Command[object]) -> dict[str, Any]:
+def extras_of(command: Command) -> dict[str, object]:
     """Return the extras that are not at their defaults: every one is off by default."""
     if command.meta_fields == _SYNC:  # nearly always, where there are any
         return {"sync": True} if command.sync else {}  # type: ignore[attr-defined]

@@ -51,11 +51,11 @@ def _request_prefix(verb: str) -> bytes:
     return b"".join((b"\x84", pack("cmd"), pack(verb), pack("meta"), META_PREFIX))
 
 
-_Encoder: TypeAlias = tuple[bytes, Callable[[Any], Sequence[Any]], Sequence[str]]
+_Encoder: TypeAlias = tuple[bytes, Callable[[object], Sequence[object]], Sequence[str]]
 
 _CONTENT: Final = ENCODERS[RAW]
 
-REQUEST_ENCODERS: Final[dict[type[Command[object]], _Encoder]] = {
+REQUEST_ENCODERS: Final[dict[type[Command], _Encoder]] = {
     COMMANDS[verb]: (_request_prefix(verb), spec.encode, COMMANDS[verb].meta_fields) for verb, spec in ARGUMENTS.items()
 }
 """Class -> what a request begins with, what writes its arguments, and the extras that it must not have."""
@@ -63,7 +63,7 @@ REQUEST_ENCODERS: Final[dict[type[Command[object]], _Encoder]] = {
 _SCANS: Final = frozenset({commands.Range, commands.Slice})
 """The commands whose answers are rows, of pairs or of parts of them; on the fast path no page is asked for."""
 
-_ROW_SINKS: Final[Mapping[type[Command[object]], type[RowPacker]]] = {
+_ROW_SINKS: Final[Mapping[type[Command], type[RowPacker]]] = {
     commands.Range: RowPacker,
     commands.Slice: RowPacker,
     commands.MGet: RowPacker,
@@ -75,8 +75,8 @@ REQUEST_PREFIXES: Final = frozenset([prefix for prefix, _, _ in REQUEST_ENCODERS
 """What the requests of our clients begin with, up to their ids."""
 
 
-def _builder(kind: type[Command[object]], spec: ArgumentSpec) -> Callable[[list[Any]], Command[object]]:
-    def make(args: list[Any]) -> Command[object]:
+def _builder(kind: type[Command], spec: ArgumentSpec) -> Callable[[list[object]], Command]:
+    def make(args: list[object]) -> Command:
         if not spec.min_args <= len(args) <= spec.max_args:
             raise ValueError
         return kind(*spec.decode(args))
@@ -84,22 +84,22 @@ def _builder(kind: type[Command[object]], spec: ArgumentSpec) -> Callable[[list[
     return make
 
 
-def _keyed_builder(kind: type[Keyed[object]]) -> Callable[[list[Any]], Command[object]]:
+def _keyed_builder(kind: type[Keyed[object]]) -> Callable[[list[object]], Command]:
     build = kind.make
 
-    def make(args: list[Any]) -> Command[object]:
+    def make(args: list[Any]) -> Command:
         (key,) = args
         return build(key)
 
     return make
 
 
-def _put_builder(args: list[Any]) -> Command[object]:
+def _put_builder(args: list[Any]) -> Command:
     key, value = args
     return Put.make(key, value)
 
 
-_Builder: TypeAlias = tuple[Callable[[list[Any]], Command[object]], type[RowPacker] | None]
+_Builder: TypeAlias = tuple[Callable[[list[object]], Command], type[RowPacker] | None]
 
 BUILDERS: Final[Mapping[bytes, _Builder]] = {
     _request_prefix(verb).removesuffix(META_PREFIX): (
@@ -150,7 +150,7 @@ def pack_request(prefix: bytes, number: Id | None, uid: str | None, args: Sequen
     return b"".join((prefix, pack(number), _UID, pack(uid), _ARGS, packed))
 
 
-def read_request(frame: bytes, meta: bytes) -> tuple[bytes, int, str | None, list[Any]] | None:
+def read_request(frame: bytes, meta: bytes) -> tuple[bytes, int, str | None, list[object]] | None:
     """Return the prefix of a minimal request, its id, its uid and its arguments; None of another one."""
     prefix, _, rest = frame.partition(meta)
     if prefix not in BUILDERS:
@@ -177,13 +177,13 @@ class ClassicCodec(FullClassicCodec):
     Request(command=Ping(), uid=None, id=7, compression=False, peer=None)
     """
 
-    _read_request: Callable[[bytes, bytes], tuple[bytes, int, str | None, list[Any]] | None] = staticmethod(
+    _read_request: Callable[[bytes, bytes], tuple[bytes, int, str | None, list[object]] | None] = staticmethod(
         read_request
     )
     _write_request: Callable[[bytes, Any, str | None, Any], bytes | None] = staticmethod(pack_request)
     _write_answer: Callable[[bytes, int, bytes, bytes], list[bytes]] = staticmethod(write_answer)
 
-    def encode_request(self, request: Request[object]) -> list[bytes]:
+    def encode_request(self, request: Request) -> list[bytes]:
         if request.is_minimal or not (request.id is None or request.compression or request.bin):
             prefix, encode, extras = REQUEST_ENCODERS.get(type(request.command), _NONE)
             if prefix and (not extras or not extras_of(request.command)):
@@ -192,10 +192,10 @@ class ClassicCodec(FullClassicCodec):
                 return [pack_request(prefix, request.id, request.uid, args) if frame is None else frame]
         return super().encode_request(request)
 
-    def decode_request(self, frames: Frames) -> Request[object]:
+    def decode_request(self, frames: Frames) -> Request:
         return self.minimal_request(frames) or super().decode_request(frames)
 
-    def minimal_request(self, frames: Frames) -> Request[object] | None:
+    def minimal_request(self, frames: Frames) -> Request | None:
         if len(frames) != 1 or type(frame := frames[0]) is not bytes or len(frame) > self.limits.harmless:
             return None
         parts = self._read_request(frame, META_PREFIX) or read_request(frame, META_PREFIX)
@@ -209,7 +209,7 @@ class ClassicCodec(FullClassicCodec):
         except Exception:  # noqa: BLE001 - the full codec has the error for it
             return None
 
-    def encode_response(self, response: Response, request: Request[object] | None) -> list[bytes]:
+    def encode_response(self, response: Response, request: Request | None) -> list[bytes]:
         if response.is_minimal and request is not None and request.is_minimal and type(number := response.id) is int:
             value, kind = response.payload, type(request.command)
             if type(value) is bytes and kind in SCALARS and len(value) < LARGE_STRING:
@@ -222,7 +222,7 @@ class ClassicCodec(FullClassicCodec):
                 return [SUCCESS_PREFIX + pack(number), content]
         return super().encode_response(response, request)
 
-    def minimal_response(self, frames: Frames, request: Request[object]) -> Response | None:
+    def minimal_response(self, frames: Frames, request: Request) -> Response | None:
         if len(frames) != 2 or type(number := request.id) is not int:
             return None
         header, content = frames
@@ -238,7 +238,7 @@ class ClassicCodec(FullClassicCodec):
                     return number, partial(self._succeeded, number, content)
         return super().open_reply(frames)
 
-    def _succeeded(self, number: int, content: bytes, request: Request[object]) -> Response:
+    def _succeeded(self, number: int, content: bytes, request: Request) -> Response:
         if type(request.command) in ANY_VALUE and len(content) <= self.limits.harmless:
             value = _value(content[_VALUE_OFFSET:]) if content[:_VALUE_OFFSET] == SINGLE_VALUE_PREFIX else None
             if type(value) is bytes:

@@ -128,7 +128,7 @@ def request_with_id(number: int, frame: bytes, message: Message) -> bytes:
     return with_id(meta, number, message)
 
 
-def _after_prefix(frame: bytes, meta: Any) -> tuple[bytes, memoryview] | None:
+def _after_prefix(frame: bytes, meta: object) -> tuple[bytes, memoryview] | None:
     """Split a request at its id: what is before it, and behind; None if our clients write it otherwise."""
     if type(meta) is not dict or len(meta) != _PARTS_OF_META:
         return None

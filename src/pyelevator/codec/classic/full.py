@@ -56,7 +56,7 @@ class FullClassicCodec(Codec):
 
     name = "classic"
 
-    def encode_request(self, request: Request[object]) -> list[bytes]:
+    def encode_request(self, request: Request) -> list[bytes]:
         command = request.command
         if request.compression:
             lz4.require()
@@ -68,7 +68,7 @@ class FullClassicCodec(Codec):
         written = pack if spec else RAW.pack_passed_on
         return [written({"cmd": command.verb, "meta": _meta(request), "uid": request.uid, "args": args})]
 
-    def decode_request(self, frames: Frames) -> Request[object]:
+    def decode_request(self, frames: Frames) -> Request:
         if len(frames) != 1:
             raise MalformedMessage(f"a request is one frame, not {len(frames)}")
         try:
@@ -104,10 +104,10 @@ class FullClassicCodec(Codec):
         """Return a large message that need not be unpacked."""
         return classic_message(frame) if LIGHT < len(frame) <= self.limits.frame_bytes else None
 
-    def outline(self, frames: Frames) -> Request[object] | None:
+    def outline(self, frames: Frames) -> Request | None:
         return classic_outline(frames[0]) if len(frames) == 1 else None
 
-    def _command(self, message: dict[Any, Any], meta: dict[Any, Any]) -> Command[object]:
+    def _command(self, message: dict[Any, Any], meta: dict[object, object]) -> Command:
         if b"cmd" not in message:
             raise MalformedMessage("Invalid request message : it has no cmd")
         verb, args = message[b"cmd"], array_of(message.get(b"args") or [])
@@ -116,13 +116,13 @@ class FullClassicCodec(Codec):
         known = BY_WIRE_VERB.get(verb) if type(verb) is bytes else None
         return unknown_command(verb, args, self.limits) if known is None else build_command(*known, args, meta)
 
-    def encode_response(self, response: Response, request: Request[object] | None) -> list[bytes]:
+    def encode_response(self, response: Response, request: Request | None) -> list[bytes]:
         packing = BIN if request and request.bin and type(request.command) in _DATA else RAW
         if response.code is not None:
             if request and request.compression and request.id is None and lz4.available():
                 return [_header(response, packing, compression=True), lz4.compress(_NOTHING)]  # see docs/dialects.md
             return [_header(response, packing), _NOTHING]
-        command: Command[object] | None = request.command if request else None
+        command: Command | None = request.command if request else None
         payload_kind = PayloadKind.EMPTY if command is None else command.payload_kind
         page, payload = None, response.payload
         if payload_kind is PayloadKind.PAIRS and payload and getattr(command, "max_bytes", None) is not None:
@@ -147,7 +147,7 @@ class FullClassicCodec(Codec):
         return reply_id, partial(self._response, header, reply_id, content)
 
     def _response(
-        self, header: dict[Any, Any], reply_id: int | None, content: bytes, request: Request[object]
+        self, header: dict[object, object], reply_id: int | None, content: bytes, request: Request
     ) -> Response:
         status = reply_status(header.get(b"status"))
         check_header(header)
@@ -157,7 +157,7 @@ class FullClassicCodec(Codec):
             raise MalformedMessage("the answer is compressed, and the request did not ask for that")
         if b"page" in header and request.command.payload_kind is PayloadKind.PAIRS:
             page = self._lazy_page(header, content, request.command)
-            payload: Any = page if request.command.lazy else page.decode_bytes()  # type: ignore[attr-defined]
+            payload: object = page if request.command.lazy else page.decode_bytes()  # type: ignore[attr-defined]
             request.command.check(payload)
         else:
             payload = self._payload(self._content(content, header, request.command), request.command)
@@ -165,7 +165,7 @@ class FullClassicCodec(Codec):
         more, most = header.get(b"more") is True, _max_message(header) if features else None
         return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), most)
 
-    def _content(self, frame: bytes, header: dict[Any, Any], command: Command[object], *, texts: bool = False) -> Any:
+    def _content(self, frame: bytes, header: dict[object, object], command: Command, *, texts: bool = False) -> object:
         """Read the content as its header says: failures are never compressed, and old servers may echo a ``yes``."""
         if header.get(b"compression") is not True:
             return unpack(frame, self.limits, texts=texts, reply_to=command)
@@ -174,7 +174,7 @@ class FullClassicCodec(Codec):
             lz4.decompress(frame, self.limits), self.limits, self.limits.content_bytes, texts=texts, reply_to=command
         )
 
-    def _lazy_page(self, header: dict[Any, Any], content: bytes, command: Command[object]) -> LazyPage:
+    def _lazy_page(self, header: dict[Any, Any], content: bytes, command: Command) -> LazyPage:
         """Return a page whose header says enough to ask for the next one."""
         page = header[b"page"]
         if type(page) is not list or list(map(type, page)) != [int, bytes] or page[0] < 1:
@@ -183,7 +183,7 @@ class FullClassicCodec(Codec):
         return LazyPage(page[0], page[1], len(content), opened, partial(opened, texts=True))
 
     def _decode_page(
-        self, header: dict[Any, Any], content: bytes, command: Command[object], *, texts: bool = False
+        self, header: dict[Any, Any], content: bytes, command: Command, *, texts: bool = False
     ) -> list[list[Any]]:
         """Read the pairs of a page, which must be those that its header spoke of."""
         count, last = header[b"page"]
@@ -199,7 +199,7 @@ class FullClassicCodec(Codec):
         return pairs
 
     def _decode_plain_page(
-        self, header: dict[Any, Any], content: bytes, command: Command[object], texts: bool
+        self, header: dict[Any, Any], content: bytes, command: Command, texts: bool
     ) -> list[list[Any]] | None:
         """Read a page by the native decoder; None without one, and for what it leaves to the full way, as any error."""
         decode, count = native_page_decoder(), header[b"page"][0]
@@ -212,7 +212,7 @@ class FullClassicCodec(Codec):
         with gc_paused(len(content)):
             return decode(content, count, texts)
 
-    def _payload(self, content: Any, command: Command[object]) -> Any:
+    def _payload(self, content: object, command: Command) -> object:
         """Return the payload in the content of a reply, which is one that may answer the command."""
         if type(content) is not dict:
             raise MalformedMessage(f"the content of a reply is a map, not {kind_of(content)}")
@@ -231,7 +231,7 @@ class FullClassicCodec(Codec):
 _BIN_PACKERS: Final = {kind: partial(kind, BIN) for kind in (RowPacker, PagePacker, OutcomePacker)}
 
 
-def _row_packer_for(command: Any, bin: bool) -> Callable[[], RowPacker] | None:
+def _row_packer_for(command: object, bin: bool) -> Callable[[], RowPacker] | None:
     """Choose what packs the rows of a command's answer, or the outcomes of a pipeline."""
     if not isinstance(command, (Range, Slice, MGet, Pipeline)):
         return None
@@ -241,7 +241,7 @@ def _row_packer_for(command: Any, bin: bool) -> Callable[[], RowPacker] | None:
     return _BIN_PACKERS[kind] if bin else kind
 
 
-def _meta(request: Request[object]) -> dict[str, Any]:
+def _meta(request: Request) -> dict[str, object]:
     numbered = {} if request.id is None else {"id": request.id}
     asked = {"bin": True} if request.bin else {}
     extras = extras_of(request.command)
@@ -329,7 +329,7 @@ def _header(
     return b"".join((bytes([packed[0] + 1]), packed[1:], pack("id"), BIN.pack(response.id)))
 
 
-def _max_message(header: dict[Any, Any]) -> int | None:
+def _max_message(header: dict[object, object]) -> int | None:
     """Return the size of the largest request that a server takes, where it says so."""
     most = header.get(b"max_message")
     return most if type(most) is int and most > 0 else None

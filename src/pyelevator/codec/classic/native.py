@@ -21,7 +21,7 @@ class NativeClassicCodec(ClassicCodec):
         self._read_request, self._write_request = functions.read_request, functions.write_request
         self._read_answer, self._write_answer = functions.read_answer, functions.write_answer
 
-    def minimal_response(self, frames: Frames, request: Request[object]) -> Response | None:
+    def minimal_response(self, frames: Frames, request: Request) -> Response | None:
         if len(frames) == 2 and len(frames[1]) <= self.limits.harmless and type(request.command) in ANY_VALUE:
             number = request.id
             if type(number) is int and len(frames[0]) <= self.limits.harmless:

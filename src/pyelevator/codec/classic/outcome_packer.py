@@ -73,7 +73,7 @@ class OutcomePacker(RowPacker):
         self._frame += packed
         self._end = len(self._frame)
 
-    def _collected(self, values: Sequence[Any]) -> NestedRowPacker:
+    def _collected(self, values: Sequence[object]) -> NestedRowPacker:
         """Pack the values of an MGET that are in a list."""
         sink = self.row_sink()
         for some, is_small in _chunks(values):
@@ -91,7 +91,7 @@ class OutcomePacker(RowPacker):
         return bytes([packed[0] + 1]) + packed[1:] + pack("datas")
 
 
-def _chunks(values: Iterable[Any]) -> Iterator[tuple[list[Any], bool]]:
+def _chunks(values: Iterable[object]) -> Iterator[tuple[list[object], bool]]:
     """Yield some values at a time, and whether they are bytes or constants, and small together."""
     rest = iter(values)
     while chunk := list(islice(rest, _CHUNK)):

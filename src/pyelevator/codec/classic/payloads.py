@@ -40,7 +40,7 @@ def decode_outcomes(datas: Any, pipeline: Any) -> list[Any]:
     return [_decode_outcome(entry, command) for entry, command in zip(entries, commands, strict=True)]
 
 
-_PLAIN: Final[Mapping[type[Command[object]], type[Any]]] = {
+_PLAIN: Final[Mapping[type[Command], type[object]]] = {
     commands.Get: bytes,
     commands.GetAndDelete: bytes,
     commands.Exists: bool,
@@ -49,7 +49,7 @@ _PLAIN: Final[Mapping[type[Command[object]], type[Any]]] = {
 """Command -> the type of an outcome that is its payload as it stands: nearly all are."""
 
 
-def _decode_outcome(entry: Any, command: Command[object]) -> Any:
+def _decode_outcome(entry: object, command: Command) -> object:
     if type(entry) is not dict:
         return _decode_nested(entry, command)
     status = reply_status(entry.get(b"status"))
@@ -60,13 +60,13 @@ def _decode_outcome(entry: Any, command: Command[object]) -> Any:
     return Response(_decode_nested(entry.get(b"datas"), command), status, more=more, cursor=cursor)
 
 
-def _decode_nested(datas: Any, command: Command[object]) -> Any:
+def _decode_nested(datas: object, command: Command) -> object:
     payload = _NESTED_DECODERS[command.payload_kind](datas)
     command.check(payload)
     return payload
 
 
-def _encoders(packing: Packing) -> Mapping[PayloadKind, Callable[[Any], bytes]]:
+def _encoders(packing: Packing) -> Mapping[PayloadKind, Callable[[object], bytes]]:
     """Return what writes the content frame of an answer, by the kind of its payload, unless its rows are packed."""
 
     def bare(payload: object) -> bytes:
@@ -97,7 +97,7 @@ ENCODERS: Final = {RAW: _encoders(RAW), BIN: _encoders(BIN)}
 """Packing -> what writes the content frame."""
 
 
-def _scalar(datas: Any) -> bytes | bool | None:
+def _scalar(datas: object) -> bytes | bool | None:
     if type(datas) is not list:
         return scalar_value(datas)
     if len(datas) == 1 and type(datas[0]) is bytes:  # nearly every one
@@ -105,7 +105,7 @@ def _scalar(datas: Any) -> bytes | bool | None:
     return scalar(datas)
 
 
-def _list(datas: Any) -> list[Any]:
+def _list(datas: object) -> list[Any]:
     if isinstance(datas, list):
         return datas
     raise MalformedMessage(f"a list was expected, not {kind_of(datas)}")
@@ -118,19 +118,19 @@ def _pairs(datas: Any) -> list[list[bytes]]:
     raise MalformedMessage("the answer holds something else than pairs of strings")
 
 
-def decode_page(datas: Any, kind: type) -> list[list[Any]]:
+def decode_page(datas: object, kind: type) -> list[list[object]]:
     """Return the pairs of a page, whose strings are of one kind: bytes, or str."""
     return pairs_of(_list(datas), kind, "the page holds something else than pairs of strings")
 
 
 @cache
-def native_page_decoder() -> Callable[[bytes, int, bool], list[list[Any]] | None] | None:
+def native_page_decoder() -> Callable[[bytes, int, bool], list[list[object]] | None] | None:
     """Return what decodes a page without msgpack, where it is installed (see ``pyelevator_native.pages``)."""
     pages = load_native("pages")
     return None if pages is None else pages.decode_page
 
 
-def _all_pairs(rows: list[list[Any]]) -> bool:
+def _all_pairs(rows: list[list[object]]) -> bool:
     """Return whether each row is two strings; chains of iterators would take twice the time."""
     try:
         for key, value in rows:
@@ -141,7 +141,7 @@ def _all_pairs(rows: list[list[Any]]) -> bool:
     return True
 
 
-DECODERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {
+DECODERS: Final[Mapping[PayloadKind, Callable[[object], object]]] = {
     PayloadKind.EMPTY: lambda _: None,
     PayloadKind.SCALAR: _scalar,
     PayloadKind.LIST: lambda datas: string_list(_list(datas)),
@@ -150,11 +150,14 @@ DECODERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {
 """PayloadKind -> what reads the datas of an answer, where it takes nothing else to do so."""
 
 
-_NESTED_DECODERS: Final[Mapping[PayloadKind, Callable[[Any], Any]]] = {**DECODERS, PayloadKind.SCALAR: scalar_value}
+_NESTED_DECODERS: Final[Mapping[PayloadKind, Callable[[object], object]]] = {
+    **DECODERS,
+    PayloadKind.SCALAR: scalar_value,
+}
 """PayloadKind -> what reads it within the answer to a pipeline, where scalars are not wrapped."""
 
 
-def check_header(header: dict[Any, Any]) -> None:
+def check_header(header: dict[object, object]) -> None:
     """Refuse a header, or an entry, in which something has a type that it never has."""
     for name, kind in _HEADER_TYPES.items():
         value = header.get(name)
@@ -173,7 +176,7 @@ _HEADER_TYPES: Final[Mapping[bytes, type]] = {
 """Name -> the type of what it stands for, if for anything. Old servers repeat whatever ``compression`` was."""
 
 
-def cursor_of(header: dict[Any, Any]) -> bytes | None:
+def cursor_of(header: dict[object, object]) -> bytes | None:
     """Return the cursor in a header, or in an entry."""
     cursor = header.get(b"cursor")
     return cursor if type(cursor) is bytes else None

@@ -33,9 +33,9 @@ class RowPacker:
         self._frame = bytearray(_HEAD)
         self._start = 0
         self._count = 0
-        self._last: Any = None
+        self._last: object = None
 
-    def extend(self, rows: Sequence[Any] | PackedRows) -> None:
+    def extend(self, rows: Sequence[object] | PackedRows) -> None:
         """Add some rows; those that are packed have to be in the ``layout`` of this one."""
         if not rows:
             return
@@ -60,7 +60,7 @@ class RowPacker:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> object:
         if index != -1 or not self._count:
             raise IndexError("only the last row is at hand")
         return self._last
@@ -95,7 +95,7 @@ class RowPacker:
             self._frame += self.packing.large_head(len(string))
             self._frame += string
 
-    def _packed(self, rows: Sequence[Any]) -> memoryview:
+    def _packed(self, rows: Sequence[object]) -> memoryview:
         return memoryview(self.packing.pack(rows))[len(array_head(len(rows))) :]
 
 
@@ -108,6 +108,6 @@ class PagePacker(RowPacker):
 
     _items = 2
 
-    def _packed(self, rows: Sequence[Any]) -> memoryview:
+    def _packed(self, rows: Sequence[object]) -> memoryview:
         """Pack the pairs as a map does; in an array they are the same."""
         return memoryview(self.packing.pack_map_pairs(rows))[len(map_head(len(rows))) :]

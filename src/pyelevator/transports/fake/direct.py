@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXECUTING: Final[set[int]] = set()
 """The threads that execute a request of a fake."""
 
-_PAYLOADS: Final[dict[type[Command[object]], type]] = {Get: bytes, Exists: bool, Put: type(None), Delete: type(None)}
+_PAYLOADS: Final[dict[type[Command], type]] = {Get: bytes, Exists: bool, Put: type(None), Delete: type(None)}
 """Command -> the type of the payload of its success."""
 
 _FRAME: Final = 160
@@ -31,7 +31,7 @@ _FRAME: Final = 160
 
 def responder_for(
     codec: Codec, application: "Application", monitor: "Monitor"
-) -> Callable[[Request[object]], Response | None] | None:
+) -> Callable[[Request], Response | None] | None:
     """Return what answers a short request as the codec would have it; None for a codec that is not known here.
 
     What it returns gives None for a request that has to be encoded.
@@ -41,7 +41,7 @@ def responder_for(
         return None
     count = monitor.count
 
-    def respond(request: Request[object]) -> Response | None:
+    def respond(request: Request) -> Response | None:
         command, thread = request.command, get_ident()
         kind: Any = type(command)
         expected = _PAYLOADS.get(kind)
@@ -70,7 +70,7 @@ def _is_short(command: Any, kind: Any, most: int) -> bool:
     return size <= most and command.sync is False
 
 
-def _through(codec: Codec, request: Request[object], response: Response) -> Response:
+def _through(codec: Codec, request: Request, response: Response) -> Response:
     """Return the response as it comes out of the codec."""
     frames = IncomingRequest(codec, request).encode(response)
     _, read = codec.open_reply(frames)

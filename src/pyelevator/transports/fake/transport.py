@@ -106,7 +106,7 @@ class FakeTransport(Transport):
             return super().round_trip(frames, deadline)
         return self.answer(frames)
 
-    def responder(self, codec: Codec) -> Callable[[Request[object]], Response | None] | None:
+    def responder(self, codec: Codec) -> Callable[[Request], Response | None] | None:
         if type(self) is not FakeTransport or self._forward is not None or self._reader.has_further:
             return None  # they may look at the frames
         return responder_for(codec, self.application, self._monitor)
