@@ -1,1 +1,1 @@
-"""Common parts of servers and proxies about the peers that are their clients; no sockets, threads or clocks."""
+"""Common parts of servers and proxies: how they run, and the peers that are their clients."""

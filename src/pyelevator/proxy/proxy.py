@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Unpack
 
 from attrs import evolve
 
@@ -19,6 +19,7 @@ from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, QueueStats, ServerStats, TrafficStats
+from pyelevator.peers.service import Service
 from pyelevator.peers.stalls import StallDetector
 from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading, SendToClient, SendToUpstream
 from pyelevator.proxy.core import Core
@@ -54,7 +55,7 @@ _LARGE: Final = 1 << 16
 """Bytes of an answer from which on it is worth a look whether its client is still connected."""
 
 
-class Proxy:
+class Proxy(Service):
     """Stands between clients and servers.
 
     In a program or a test, ``with`` runs it in a thread of its own; a process that is nothing but a proxy calls
@@ -119,40 +120,12 @@ class Proxy:
         self._reported: dict[tuple[str, str], float] = {}
         self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT, self._takes_room)
         self.urls = self._listener.urls
-        self._stopping = False
         self._probes: deque[threading.Event] = deque()
-        self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self.serve_forever, name="elevator-proxy")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._thread is not None:
-            self._thread.join()
-
-    def stop(self) -> None:
-        """Ask the proxy to stop, and return at once; from any thread, and from signal handlers."""
-        self._stopping = True
+    def _wake_up(self, probe: threading.Event | None) -> None:
+        if probe is not None:
+            self._probes.append(probe)
         self._listener.wakeup()
-
-    @property
-    def is_stopping(self) -> bool:
-        """True once ``stop`` was called."""
-        return self._stopping
-
-    def probe(self, timeout: float) -> bool:
-        """Return True if the proxy's loop turns within ``timeout`` seconds; from any thread but its own.
-
-        Args:
-            timeout: seconds to wait.
-        """
-        turned = threading.Event()
-        self._probes.append(turned)
-        self._listener.wakeup()
-        return turned.wait(timeout)
 
     def stats(self) -> ServerStats:
         """Return the figures of the proxy; from any thread."""
@@ -175,7 +148,7 @@ class Proxy:
     def serve_forever(self) -> None:
         """Serve until ``stop`` is called, then answer what it took, for as long as its upstreams may take."""
         try:
-            while not (self._stopping and not self._core.unanswered and not self._listener.has_message):
+            while not (self._is_stopping and not self._core.unanswered and not self._listener.has_message):
                 self._run_once()
             self._drain(Deadline.after(_DRAIN_TIMEOUT))
         finally:
@@ -187,7 +160,7 @@ class Proxy:
         listener = self._listener
         while self._probes:
             self._probes.popleft().set()
-        self._poller.set_interest(listener.pollable, 0 if self._core.is_full or self._stopping else READ)
+        self._poller.set_interest(listener.pollable, 0 if self._core.is_full or self._is_stopping else READ)
         before, self._ready = self._ready, self._poller.wait(self._poll_timeout())
         ready = self._ready
         if self._has_more or listener.pollable in ready or listener.next_timeout <= time.monotonic():
@@ -208,15 +181,15 @@ class Proxy:
     @property
     def _has_more(self) -> bool:
         """True if there are messages that no poll reports; once it is stopping, only those that were taken count."""
-        return self._listener.has_message or (self._listener.has_backlog and not self._stopping)
+        return self._listener.has_message or (self._listener.has_backlog and not self._is_stopping)
 
     def _poll_timeout(self) -> float:
         """Return the seconds to wait for a message."""
         if (self._has_more and not self._core.is_full) or self._upstreams.has_message:
             return 0
-        longest = _FLUSH_INTERVAL if self._send_queues.peers else 1.0 if self._stopping else math.inf
+        longest = _FLUSH_INTERVAL if self._send_queues.peers else 1.0 if self._is_stopping else math.inf
         first = self._core.next_timeout()
-        listening = math.inf if self._core.is_full or self._stopping else self._listener.next_timeout
+        listening = math.inf if self._core.is_full or self._is_stopping else self._listener.next_timeout
         due = min(self._upstreams.next_timeout, listening, math.inf if first is None else first)
         return longest if due == math.inf else min(longest, max(0.0, due - time.monotonic()))
 
@@ -258,15 +231,14 @@ class Proxy:
     # Messages
 
     def _take(self, burst: int) -> None:
-        core, listener, do, now = self._core, self._listener, self._do, time.monotonic()
+        core, listener, now = self._core, self._listener, time.monotonic()
         for _ in range(burst):
-            is_closed = core.is_full or (self._stopping and not self._has_more)
+            is_closed = core.is_full or (self._is_stopping and not self._has_more)
             message = None if is_closed else listener.receive()
             if message is None:
                 return
             identity, frames = message
-            for action in core.client_sent(identity, frames, now, listener.peer):
-                do[type(action)](action)
+            self._perform(core.client_sent(identity, frames, now, listener.peer))
             if identity in core.blocked or self._evicted:
                 self._disconnect_flooding_client(identity, now)
 
@@ -280,7 +252,7 @@ class Proxy:
     def _serve(self, key: Key, connection: UpstreamConnection, events: int, busy: bool) -> None:
         if not self._upstreams.is_current(key, connection):
             return
-        do, now = self._do, time.monotonic()
+        now = time.monotonic()
         connection.on_ready(events, now)
         if connection.final_error is not None:
             self._report(key[0], connection.final_error, now)
@@ -290,8 +262,7 @@ class Proxy:
             frames = connection.receive() if self._upstreams.may_read(connection) else None
             if frames is None:
                 break
-            for action in self._core.upstream_sent(*key, frames, now):
-                do[type(action)](action)
+            self._perform(self._core.upstream_sent(*key, frames, now))
             if not self._upstreams.is_current(key, connection):
                 return
         lost = connection.take_loss()

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from time import monotonic
-from typing import Self, Unpack
+from typing import Unpack
 
 from attrs import evolve
 
@@ -22,6 +22,7 @@ from pyelevator.codec import Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, ServerStats, TrafficStats
+from pyelevator.peers.service import Service
 from pyelevator.protocol import Refuses, RequestDecoder
 from pyelevator.server.maintenance import Maintenance
 from pyelevator.server.observer import Observed, RequestObserver
@@ -33,7 +34,7 @@ from pyelevator.transports.sockets.listener.listener import ZmtpListener
 _LOG = logging.getLogger("pyelevator.server")
 
 
-class Server:
+class Server(Service):
     """A server for an application on one or several URLs.
 
     In a program or a test, ``with`` runs it in a thread of its own; a process that only serves calls
@@ -87,8 +88,6 @@ class Server:
             limits=self._limits,
         )
         self._maintenance = Maintenance(self._application, self._dispatcher.workers.run, monotonic())
-        self._is_stopping = False
-        self._thread: threading.Thread | None = None
 
     @property
     def unanswered(self) -> int:
@@ -99,16 +98,6 @@ class Server:
         count = self._listener.connection_count
         return f"<Server at {' '.join(self.urls)}: {count} connections, {self.unanswered} unanswered>"
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self.serve_forever, name="elevator-server")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._thread is not None:
-            self._thread.join()
-
     def serve_forever(self) -> None:
         """Serve until ``stop`` is called, then answer pending requests and close the sockets and the application."""
         try:
@@ -116,27 +105,9 @@ class Server:
         finally:
             self._finish()
 
-    def stop(self) -> None:
-        """Ask the server to stop, and return at once; from any thread, and from signal handlers."""
-        self._is_stopping = True
-        self._dispatcher.completed.put(None)
+    def _wake_up(self, probe: threading.Event | None) -> None:
+        self._dispatcher.completed.put(probe)
         self._listener.wakeup()
-
-    @property
-    def is_stopping(self) -> bool:
-        """True once ``stop`` was called."""
-        return self._is_stopping
-
-    def probe(self, timeout: float) -> bool:
-        """Return True if the server's loop turns within ``timeout`` seconds; from any thread but its own.
-
-        Args:
-            timeout: seconds to wait.
-        """
-        turned = threading.Event()
-        self._dispatcher.completed.put(turned)
-        self._listener.wakeup()
-        return turned.wait(timeout)
 
     def metrics(self) -> list[Family]:
         """Return the metrics as Prometheus names them; from any thread."""

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pyelevator import Elevator, UsageError
 from pyelevator.cli.processes.metrics import serving_metrics
 from pyelevator.cli.processes.notifier import Notifier
+from pyelevator.peers.service import Service
 from support.optional import unwrap
 
 ROOT = Path(__file__).parents[3]
@@ -144,11 +145,16 @@ def test_every_metric_of_the_dashboard_exists(programs):
     assert used - known == set()
 
 
-class Stuck:
+class Stuck(Service):
     """A program whose loop does not turn."""
 
     urls: Sequence[str] = ()
-    is_stopping = False
+
+    def serve_forever(self):
+        raise NotImplementedError
+
+    def _wake_up(self, probe):
+        pass
 
     def probe(self, timeout):
         return False
@@ -164,7 +170,7 @@ def test_a_stuck_program_is_not_healthy_and_a_stopping_one_not_ready():
         assert (fetch(port, "/healthz")[0], fetch(port, "/readyz")[0]) == (503, 503)
         program.probe = lambda timeout: True  # type: ignore[method-assign]
         assert (fetch(port, "/healthz")[0], fetch(port, "/readyz")[0]) == (200, 200)
-        program.is_stopping = True
+        program.stop()
         assert (fetch(port, "/healthz")[0], fetch(port, "/readyz")[0]) == (200, 503)
 
 

@@ -8,9 +8,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final, Protocol
+from typing import Final
 
 from pyelevator.cli.processes.notifier import Notifier
+from pyelevator.peers.service import Service
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
@@ -32,13 +33,6 @@ _IGNORED_SIGNALS: Final = (
 _SIGNALS: Final = (*_STOP_SIGNALS, signal.SIGHUP, *_IGNORED_SIGNALS)
 
 
-class Stoppable(Protocol):
-    """A server or a proxy."""
-
-    def stop(self) -> None:
-        """Ask it to stop, and return at once."""
-
-
 @contextmanager
 def blocked_signals() -> Iterator[None]:
     """Block the signals for the thread that waits for them; threads started within the block inherit this.
@@ -54,7 +48,7 @@ def blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, after)
 
 
-def handle_signals(server: Stoppable, reloads: Sequence[Callable[[], None]], notifier: Notifier | None = None) -> None:
+def handle_signals(server: Service, reloads: Sequence[Callable[[], None]], notifier: Notifier | None = None) -> None:
     """Handle signals in a thread of their own until the process ends. Call it within ``blocked_signals``.
 
     SIGHUP calls the ``reloads`` in turn. A second signal that stops the server ends the process at once.
@@ -63,7 +57,7 @@ def handle_signals(server: Stoppable, reloads: Sequence[Callable[[], None]], not
     threading.Thread(target=_wait_for_signals, args=arguments, name="elevator-signals", daemon=True).start()
 
 
-def _wait_for_signals(server: Stoppable, reloads: Sequence[Callable[[], None]], notifier: Notifier) -> None:
+def _wait_for_signals(server: Service, reloads: Sequence[Callable[[], None]], notifier: Notifier) -> None:
     """Wait for signals with sigwait instead of handlers: none is lost, and the main loop is not interrupted."""
     is_stopping = False
     while True:

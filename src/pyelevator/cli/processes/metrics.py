@@ -6,15 +6,15 @@ requests; otherwise they answer 503.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from pyelevator.application.monitoring.metrics import Family
 from pyelevator.errors import MissingExtra, UsageError
+from pyelevator.peers.service import Service
 from pyelevator.transports.bind import split_address
 
 _PROBE_TIMEOUT: Final = 5.0
@@ -28,28 +28,10 @@ _MAX_CONNECTIONS: Final = 32
 """Connections at once, each of which has a thread and a file."""
 
 
-class Program(Protocol):
-    """A server or a proxy, as it is watched."""
-
-    @property
-    def urls(self) -> Sequence[str]:
-        """Where it listens."""
-
-    @property
-    def is_stopping(self) -> bool:
-        """True once it has been asked to stop."""
-
-    def probe(self, timeout: float) -> bool:
-        """Return True if its loop turns within so many seconds; from any thread."""
-
-    def metrics(self) -> list[Family]:
-        """Return its metrics; from any thread."""
-
-
 class _Collector:
     """Turns the metrics of a program into those of prometheus-client."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Service) -> None:
         self._program = program
 
     def collect(self) -> Iterator[Any]:
@@ -69,7 +51,7 @@ class _Collector:
             yield made
 
 
-def _exposition(program: Program) -> Callable[[], bytes]:
+def _exposition(program: Service) -> Callable[[], bytes]:
     """Return a function that returns the text of all metrics."""
     try:
         from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -145,7 +127,7 @@ class _HttpServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving_metrics(program: Program, address: str | None) -> Iterator[str | None]:
+def serving_metrics(program: Service, address: str | None) -> Iterator[str | None]:
     """Serve the metrics of a program at ``host:port`` within the block, in threads of its own; yield their URL.
 
     Raises:

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from pyelevator.cli.processes.metrics import Program, serving_metrics
+from pyelevator.cli.processes.metrics import serving_metrics
 from pyelevator.cli.processes.notifier import Notifier
+from pyelevator.peers.service import Service
 
 _LOG: Final = logging.getLogger("pyelevator.server")
 
 
 @contextmanager
-def watched(program: Program, metrics: str | None) -> Iterator[tuple[Notifier, str | None]]:
+def watched(program: Service, metrics: str | None) -> Iterator[tuple[Notifier, str | None]]:
     """Let a program, whose loop will run in this thread, be watched within the block.
 
     Yields:
@@ -45,7 +46,7 @@ def ready_line(urls: Sequence[str], description: str, metrics: str | None) -> st
     return f"serving {' '.join(urls)} ({description}{'' if metrics is None else f', metrics at {metrics}'})"
 
 
-def _notify(program: Program, notifier: Notifier, ended: threading.Event) -> None:
+def _notify(program: Service, notifier: Notifier, ended: threading.Event) -> None:
     """Tell the service manager that the program is ready, and then, if it wants to know, that its loop turns."""
     while not program.probe(1.0):
         if ended.is_set() or program.is_stopping:
