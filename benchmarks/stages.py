@@ -24,8 +24,8 @@ from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Get
+from pyelevator.commands.features import FEATURES
 from pyelevator.deadlines import NEVER, Deadline
-from pyelevator.features import FEATURES
 from pyelevator.loadtest.workloads import key, random_keys, value
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import ClientProtocol, RequestDecoder

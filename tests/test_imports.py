@@ -13,7 +13,7 @@ ROWS = [
     {"_attrs", "_closing", "_lazy", "_options", "forks", "paths"},
     {"errors"},
     {"_json"},
-    {"arguments", "features", "monitoring", "native", "reports"},
+    {"arguments", "monitoring", "native", "reports"},
     {"commands", "deadlines"},
     {"messages"},
     {"flows"},

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pyelevator.auth.exposure import allowed_roots, is_loopback
+from pyelevator.auth.exposure import allowed_roots
+from pyelevator.transports.bind import is_loopback
 
 LOCAL = [
     "tcp://127.0.0.1:4141",

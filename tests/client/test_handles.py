@@ -7,8 +7,8 @@ from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.options import ClientOptions, ConstructorOptions, TypedOptions, UrlOptions
 from pyelevator.codec import codec_for
 from pyelevator.commands import COMMANDS, Batch, ConditionalBatch, Count, Get, Put, Range
+from pyelevator.commands.features import FEATURES
 from pyelevator.errors import DatabaseError
-from pyelevator.features import FEATURES
 from pyelevator.interceptors import RequestLog
 from support.connections import handle_of
 

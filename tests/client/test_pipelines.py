@@ -14,8 +14,8 @@ from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.pipelines.execution import execute_pipeline
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Batch, Command, Count, DeleteRange, Exists, Get, Pipeline, Put, Sizes
+from pyelevator.commands.features import FEATURES
 from pyelevator.errors import ErrorCode
-from pyelevator.features import FEATURES
 from pyelevator.flows import drive
 from pyelevator.interceptors import Prefix, Retry
 from pyelevator.messages import Request, Response

@@ -11,8 +11,8 @@ from pyelevator.codec import ClassicCodec, FlatCodec, UnsupportedByDialect, dial
 from pyelevator.codec.classic import arguments
 from pyelevator.codec.packing import pack
 from pyelevator.commands import COMMANDS, PIPELINED, Batch, Put, Range
+from pyelevator.commands.features import FEATURES
 from pyelevator.errors import SERVER_ERRORS, CheckFailed, CursorExpired, ErrorCode, MalformedMessage, PermissionDenied
-from pyelevator.features import FEATURES
 from pyelevator.messages import Request, Response
 from support.pages import ROOT
 

@@ -16,9 +16,9 @@ from pyelevator.arguments.data import (
     is_integer as is_integer,
     is_number as is_number,
     kind_of,
+    positive_integer as positive_integer,
     prefix_successor,
     to_bytes as to_bytes,
-    to_count as to_count,
     to_text as to_text,
 )
 from pyelevator.errors import ArgumentTypeError, UsageError

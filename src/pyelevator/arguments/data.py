@@ -34,7 +34,7 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def to_count(value: int, name: str) -> int:
+def positive_integer(value: int, name: str) -> int:
     """Return ``value`` itself, an int of 1 or more.
 
     Raises:

@@ -1,27 +1,10 @@
 """Exposure: whether other machines can reach a server, and what it must ask for then."""
 
-import ipaddress
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pyelevator.errors import UsageError
-from pyelevator.transports.bind import parse_bind_url
-
-
-def is_loopback(url: str) -> bool:
-    """Return True if only this machine can reach what listens on the URL.
-
-    >>> is_loopback("tcp://127.0.0.1:4141"), is_loopback("ipc:///run/elevator.sock"), is_loopback("tcp://*:4141")
-    (True, True, False)
-    """
-    target = parse_bind_url(url)
-    host = target.address.rpartition(":")[0].strip("[]")
-    if target.scheme == "ipc" or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+from pyelevator.transports.bind import is_loopback
 
 
 def allowed_roots(binds: Iterable[str], allow_paths: Sequence[Path]) -> tuple[Path, ...] | None:

@@ -9,8 +9,8 @@ from pyelevator import commands
 from pyelevator.arguments.data import to_text
 from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import Access, Command
+from pyelevator.commands.features import REQUIRED_FEATURES
 from pyelevator.errors import ErrorCode, UsageError
-from pyelevator.features import REQUIRED_FEATURES
 from pyelevator.flows import Flow, send
 from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response, snapshot_uid

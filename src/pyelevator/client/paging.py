@@ -13,8 +13,8 @@ from attrs import evolve, frozen
 from pyelevator.arguments import flag, integer, is_integer
 from pyelevator.arguments.data import prefix_successor
 from pyelevator.commands import Data, Range, Slice, to_bytes
+from pyelevator.commands.features import PAGED_RANGES
 from pyelevator.errors import ArgumentTypeError, MalformedMessage, UsageError
-from pyelevator.features import PAGED_RANGES
 from pyelevator.messages import LazyPage
 
 PageRows: TypeAlias = list[Any] | LazyPage

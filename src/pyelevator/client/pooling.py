@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any, Final
 
-from pyelevator.arguments import to_count
+from pyelevator.arguments import positive_integer
 from pyelevator.codec import Codec
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import PoolTimeout
@@ -28,7 +28,7 @@ class BaseSession:
         self, transport: Transport, codec: Codec, max_connections: int, pool_timeout: float | None = None
     ) -> None:
         self.transport, self.codec = transport, codec
-        self._max_connections = to_count(max_connections, "max_connections")
+        self._max_connections = positive_integer(max_connections, "max_connections")
         self._pool_timeout = pool_timeout
         self.dropped: deque[Any] = deque()
 

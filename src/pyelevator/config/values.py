@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
-from pyelevator.arguments import is_integer
 from pyelevator.engines.base import EngineError
 from pyelevator.engines.options import OPTIONS
 from pyelevator.engines.urls import engine_schemes, scheme_of
@@ -143,7 +142,7 @@ def integer(minimum: int, maximum: int | None = None) -> Callable[[object], int]
             number = int(value) if isinstance(value, str) else value
         except ValueError:
             number = None
-        if is_integer(number) and number >= minimum and (maximum is None or number <= maximum):
+        if type(number) is int and number >= minimum and (maximum is None or number <= maximum):
             return number
         raise ValueError(f"must be an integer from {minimum}" + ("" if maximum is None else f" to {maximum}"))
 

@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from pyelevator.arguments.batches import MISSING
 from pyelevator.client.aio import AsyncElevator
-from pyelevator.commands import Progress, SlowLog, Stats
+from pyelevator.commands import MISSING, Progress, SlowLog, Stats
 from pyelevator.errors import CheckFailed, KeyNotFound, PermissionDenied, UnknownCommand, UsageError
 from pyelevator.flows import Flow, Forward
 from pyelevator.interceptors import read_only

@@ -9,12 +9,11 @@ from typing import Final
 
 import uvicorn
 
-from pyelevator.auth.exposure import is_loopback
 from pyelevator.console.app import make_app
 from pyelevator.console.backend import Backend
 from pyelevator.console.security import SecurityMiddleware, Sessions
 from pyelevator.errors import UsageError
-from pyelevator.transports.bind import bind_error, split_address
+from pyelevator.transports.bind import bind_error, is_loopback, split_address
 
 _GRACE: Final = 1
 _BACKLOG: Final = 128

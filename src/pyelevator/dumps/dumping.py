@@ -7,11 +7,10 @@ from secrets import token_hex
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
-from pyelevator.arguments.data import Data
 from pyelevator.client import Elevator
 from pyelevator.client.handles import SnapshotHandle
 from pyelevator.codec import UnsupportedByDialect
-from pyelevator.commands import Snapshot
+from pyelevator.commands import Data, Snapshot
 from pyelevator.dumps.records import DumpError, DumpTotals, DumpWriter
 from pyelevator.errors import ServerError
 

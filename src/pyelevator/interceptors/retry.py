@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
-from pyelevator.arguments import is_number, to_count
+from pyelevator.arguments import is_number, positive_integer
 from pyelevator.deadlines import NEVER, Deadline, check_timeout
 from pyelevator.errors import (
     ArgumentTypeError,
@@ -78,7 +78,7 @@ class Retry:
     [0.05, 0.1, 0.2]
     """
 
-    attempts: int = field(default=3, validator=lambda _, attribute, value: to_count(value, attribute.name))
+    attempts: int = field(default=3, validator=lambda _, attribute, value: positive_integer(value, attribute.name))
     backoff: float = field(default=0.05, validator=_number(0, 3600))
     factor: float = field(default=2.0, validator=_number(1, 1000))
     jitter: float = field(default=0.5, validator=_number(0, 1))

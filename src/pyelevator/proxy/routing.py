@@ -11,12 +11,12 @@ from typing import Any, Final, Self
 
 from attrs import evolve, field, frozen
 
-from pyelevator.arguments import to_count
+from pyelevator.arguments import positive_integer
 from pyelevator.codec import DIALECTS, Codec, codec_for, name_of_unknown
 from pyelevator.commands import DbConnect, DbList, Progress, Snapshot
+from pyelevator.commands.features import FEATURES
 from pyelevator.compat import FlatServer, adapt
 from pyelevator.errors import DatabaseError, ErrorCode, UsageError
-from pyelevator.features import FEATURES
 from pyelevator.flows import Flow, Forward, Send
 from pyelevator.messages import Request, Response
 from pyelevator.reports import TaskProgress
@@ -84,7 +84,7 @@ class Upstream:
                 f"there are {', '.join(DIALECTS)}"
             )
         for name in _COUNTS:
-            to_count(getattr(self, name), f"{shown(self.url)!r}: {name}")
+            positive_integer(getattr(self, name), f"{shown(self.url)!r}: {name}")
         if self.curve is not None and self.target.scheme != "tcp":
             raise UsageError(f"{shown(self.url)!r}: keys go with tcp; socket files have modes")
 

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import ipaddress
 import os
 import socket as sockets
 import struct
@@ -107,3 +108,19 @@ def private_socket_file(path: str, mode: int) -> Iterator[None]:
     finally:
         os.umask(before)
     os.chmod(path, mode)  # noqa: PTH101 - see above
+
+
+def is_loopback(url: str) -> bool:
+    """Return True if only this machine can reach what listens on the URL.
+
+    >>> is_loopback("tcp://127.0.0.1:4141"), is_loopback("ipc:///run/elevator.sock"), is_loopback("tcp://*:4141")
+    (True, True, False)
+    """
+    target = parse_bind_url(url)
+    host = target.address.rpartition(":")[0].strip("[]")
+    if target.scheme == "ipc" or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

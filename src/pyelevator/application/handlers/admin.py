@@ -8,9 +8,9 @@ from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
 from pyelevator.application.snapshots import SnapshotDatabase, take_views
 from pyelevator.commands import Backup, Compact, DbConnect, DbRepair, Sizes, Snapshot
+from pyelevator.commands.features import FEATURES
 from pyelevator.engines.base import Engine
 from pyelevator.errors import WrongValue
-from pyelevator.features import FEATURES
 from pyelevator.messages import Request, Response
 from pyelevator.monitoring import CursorStats, ServerStats, with_databases
 from pyelevator.reports import BackupReport, encode_sizes

@@ -4,8 +4,17 @@ import re
 from typing import Final
 
 from pyelevator.application.handlers.keys import value_or_raise
-from pyelevator.arguments.batches import IS_MISSING, IS_PRESENT, KeyCheck
-from pyelevator.commands import DELETE, PUT, ConditionalBatch, DeleteRange, GetAndDelete, Increment
+from pyelevator.commands import (
+    DELETE,
+    IS_MISSING,
+    IS_PRESENT,
+    PUT,
+    ConditionalBatch,
+    DeleteRange,
+    GetAndDelete,
+    Increment,
+    KeyCheck,
+)
 from pyelevator.engines.base import Bounds, Decision, ReadView
 from pyelevator.errors import CheckFailed, WrongValue
 

@@ -8,11 +8,11 @@ from typing import Final
 import click
 from attrs import frozen
 
-from pyelevator.arguments.batches import MISSING, PRESENT
 from pyelevator.cli.calls.encodings import Encoding, decode, take_member
 from pyelevator.cli.calls.parameters import encoding_of
 from pyelevator.cli.calls.words import UnclosedQuote, split_words
 from pyelevator.client import Elevator, WriteBatch
+from pyelevator.commands import MISSING, PRESENT
 
 
 @frozen
