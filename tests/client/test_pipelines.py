@@ -419,7 +419,7 @@ def test_a_command_of_a_pipeline_has_no_options_of_its_own(own):
 @pytest.mark.parametrize(
     "pipeline", [Elevator(transport="fake").pipeline(), AsyncElevator(transport="fake").pipeline()]
 )
-def test_the_methods_of_pipelines_are_those_of_clients_without_their_options(pipeline):
+def test_methods_of_pipelines_are_those_of_clients_less_their_options(pipeline):
     assert [*inspect.signature(pipeline.Get).parameters] == ["key", "default"]
     assert [*inspect.signature(pipeline.Range).parameters][-2:] == ["prefix", "reverse"]
     assert "meth:`Elevator.Put <pyelevator.Elevator.Put>`" in pipeline.Put.__doc__
