@@ -226,8 +226,8 @@ class Application:
         return 0.0 if _REQUESTS.isEnabledFor(logging.DEBUG) else min(seconds, self.slow_log.threshold)
 
     def _database_name(self, request: Request) -> str | None:
-        command: Any = request.command
-        return str(command.name) if command.names_database else self.catalog.name_of(request.uid)
+        name = request.command.named_database
+        return self.catalog.name_of(request.uid) if name is None else str(name)
 
     def stats(self) -> ServerStats:
         """Return what STATS answers, as the server itself sees it."""

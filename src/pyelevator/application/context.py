@@ -19,14 +19,10 @@ from pyelevator.messages import Response
 class Context:
     """The policy of an application, and the services that it shares with no other.
 
-    Attributes:
+    Args:
         policy: the limits and rules of the application.
         is_named_by_path: returns True if clients know the database at a path by that, or a command has named it so.
-        cursors: snapshots that are kept from one request to the next.
-        cooperation: the checkpoints at which long requests yield to short ones.
-        monitor: counts the requests.
-        tasks: the long ones that are under way.
-        slow_log: keeps those that took long.
+        clock: returns the time for cursors, in seconds.
     """
 
     def __init__(

@@ -7,13 +7,13 @@ refusal reveals only what the client asked: not what the database is called, whe
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, Final
+from typing import Final
 
 from attrs import evolve
 
 from pyelevator.application.catalog.names import LocatedName, normalize_name
 from pyelevator.auth.permissions import Permissions
-from pyelevator.commands import Access, DbConnect, DbCreate, DbList, Unknown
+from pyelevator.commands import Access, Command, DbConnect, DbCreate, DbList, Snapshot, Unknown
 from pyelevator.errors import DatabaseError, PermissionDenied, ServerRuntimeError, UnknownCommand
 from pyelevator.messages import Request, Response
 
@@ -66,15 +66,15 @@ class Authorizer:
             PermissionDenied: the client may not do that.
             ServerError: the request cannot be executed, for a reason that the client may know.
         """
-        command: Any = request.command
-        for uid in getattr(command, "uids", ()):
-            self.check(evolve(request, uid=uid, command=evolve(command, uids=())), permissions, name_of(uid), name_of)
+        command = request.command
+        for uid in command.uids if isinstance(command, Snapshot) else ():
+            self.check(evolve(request, uid=uid, command=Snapshot()), permissions, name_of(uid), name_of)
         if isinstance(command, Unknown) and permissions.on_all < Access.ADMIN:
             raise UnknownCommand(f"Command {command.verb} not handled")
         if command.access is Access.NONE:
             return request
         if isinstance(found, LocatedName):
-            return _check_directories(_check_name(request, permissions, found), permissions, directories)
+            return _check_names(request, permissions, {"name": found, **directories})
         if not command.needs_uid:
             _check_access(permissions.on_all, command, "all databases")
         elif found is None:
@@ -86,42 +86,24 @@ class Authorizer:
         return request
 
 
-def _check_name(request: Request, permissions: Permissions, found: LocatedName) -> Request:
-    """Check a command that names a database; return it with the name replaced by the database found."""
-    command: Any = request.command
-    granted = min(map(permissions.access, found.permission_names))
-    if (
-        granted < command.access
-        and _is_hidden(found, command)
-        and permissions.access(normalize_name(command.name)) >= command.access
-    ):
-        absent = "doesn't" if isinstance(command, DbConnect) else "does not"
-        raise DatabaseError(f"Database {command.name} {absent} exist")
-    _check_access(granted, command, f"the database {command.name}")
-    renamed = copy(command)
-    object.__setattr__(renamed, "name", found)  # not by evolve, which would convert it to plain text
-    return evolve(request, command=renamed)
-
-
-def _check_directories(request: Request, permissions: Permissions, directories: Mapping[str, LocatedName]) -> Request:
-    """Check the paths in which a command writes; return it with each replaced by what was found."""
-    if not directories:
-        return request
-    checked = copy(request.command)
-    for name, located in directories.items():
-        granted = min(map(permissions.access, located.permission_names))
-        _check_access(granted, request.command, f"the directory {located}")
-        object.__setattr__(checked, name, located)
+def _check_names(request: Request, permissions: Permissions, located: Mapping[str, LocatedName]) -> Request:
+    """Check the database and directories that a command names; return it with each replaced by what was found."""
+    command = request.command
+    checked = copy(command)
+    for field, found in located.items():
+        spelled: str = getattr(command, field)
+        granted = min(map(permissions.access, found.permission_names))
+        is_other = found.is_registered and found.path is None and found != spelled  # than a proxy can tell of a path
+        is_hidden = is_other and not isinstance(command, DbCreate)
+        if granted < command.access <= permissions.access(normalize_name(spelled)) and is_hidden:
+            absent = "doesn't" if isinstance(command, DbConnect) else "does not"
+            raise DatabaseError(f"Database {spelled} {absent} exist")
+        _check_access(granted, command, f"the {'database' if field == 'name' else field} {spelled}")
+        object.__setattr__(checked, field, found)  # not by evolve, which would convert it to plain text
     return evolve(request, command=checked)
 
 
-def _is_hidden(found: LocatedName, command: Any) -> bool:
-    """Return True if the database is reported as missing: a proxy cannot tell what a path would stand for."""
-    is_alias = found.is_registered and found != command.name
-    return is_alias and found.path is None and not isinstance(command, DbCreate)
-
-
-def _check_access(granted: Access, command: Any, what: str) -> None:
+def _check_access(granted: Access, command: Command, what: str) -> None:
     if granted < command.access:
         raise _denied(f"{command.verb} needs {command.access.name.lower()} access to {what}")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -52,7 +51,7 @@ class AuthorizingApplication(ApplicationWrapper):
         if len(requests) == 1:
             return [self(requests[0])]
         allowed: list[Request] = []
-        refusals = [self._authorize(request, partial(_collect, allowed), _no_response) for request in requests]
+        refusals = [self._authorize(request, allowed.append, _no_response) for request in requests]
         responses = iter(self._application.respond_together(allowed) if allowed else ())
         return [refusal or next(responses) for refusal in refusals]
 
@@ -84,8 +83,8 @@ class AuthorizingApplication(ApplicationWrapper):
         return filter_databases(permissions, request, response) if response else response
 
     def _find(self, request: Request) -> LocatedName | str | None:
-        command: Any = request.command
-        return self.catalog.locate(command.name) if command.names_database else self.catalog.name_of(request.uid)
+        name = request.command.named_database
+        return self.catalog.name_of(request.uid) if name is None else self.catalog.locate(name)
 
     def _directories(self, request: Request) -> dict[str, LocatedName]:
         command = request.command
@@ -103,11 +102,6 @@ class AuthorizingApplication(ApplicationWrapper):
             outcomes.extend([outcome])
         all_failed = len(failures) == len(outcomes)
         return collect_responses(failures, request.id) if all_failed else Response(outcomes, id=request.id)
-
-
-def _collect(allowed: list[Request], request: Request) -> Response | None:
-    allowed.append(request)
-    return None
 
 
 def _no_response(_: Request) -> Response | None:

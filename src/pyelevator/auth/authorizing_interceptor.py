@@ -10,7 +10,7 @@ from attrs import evolve
 from pyelevator.application.catalog.names import LocatedName, normalize_name, reason_to_refuse
 from pyelevator.auth.authorizer import Authorizer, filter_databases
 from pyelevator.auth.permissions import Permissions
-from pyelevator.commands import DbConnect, DbList, Pipeline
+from pyelevator.commands import Command, DbConnect, DbList, Pipeline
 from pyelevator.errors import CursorExpired, DatabaseError, PermissionDenied, ServerError
 from pyelevator.flows import Flow, Forward, collect_responses
 from pyelevator.interceptors.database_names import DatabaseNames
@@ -50,8 +50,8 @@ class AuthorizingInterceptor:
             directories = _directories(request.command)
             checked = self._authorizer.check(request, permissions, found, self._names.find, directories)
             checked = self._cursors.verify(checked)
-            command: Any = checked.command
-            why = reason_to_refuse(command.name) if command.names_database and command.name.startswith("/") else None
+            name = checked.command.named_database or ""
+            why = reason_to_refuse(name) if name.startswith("/") else None
             if why:  # servers of today refuse it, and an old one would open it under another name
                 raise DatabaseError(why)
         except ServerError as error:
@@ -66,8 +66,7 @@ class AuthorizingInterceptor:
 
         None means that it may be decoded further, or that only the server could tell.
         """
-        command: Any = outline.command
-        if command.names_database and command.name.startswith("/"):
+        if (outline.command.named_database or "").startswith("/"):
             return None
         try:
             found, directories = self._names.locate_known(outline), _directories(outline.command)
@@ -86,7 +85,7 @@ class AuthorizingInterceptor:
         return collect_responses(responses, request.id)
 
 
-def _directories(command: Any) -> dict[str, LocatedName]:
+def _directories(command: Command) -> dict[str, LocatedName]:
     """Return the paths in which a command writes, by its fields."""
     return {name: _as_spelled(getattr(command, name)) for name in command.path_fields}
 
@@ -101,17 +100,15 @@ class _LocatedNames(DatabaseNames):
 
     def locate(self, request: Request, forward: Forward) -> Flow[LocatedName | str | None]:
         """Find the database that a request is about, as ``Authorizer.check`` takes it."""
-        command: Any = request.command
-        if command.names_database and command.name.startswith("/") and not reason_to_refuse(command.name):
-            return (yield from self._find_path(command.name, forward))
+        name = request.command.named_database or ""
+        if name.startswith("/") and not reason_to_refuse(name):
+            return (yield from self._find_path(name, forward))
         return self.locate_known(request)
 
     def locate_known(self, request: Request) -> LocatedName | str | None:
         """Find the same without asking the server, for a request that names no path."""
-        command: Any = request.command
-        if not command.names_database:
-            return self.find(request.uid)
-        return _as_spelled(command.name)
+        name = request.command.named_database
+        return self.find(request.uid) if name is None else _as_spelled(name)
 
     def _find_path(self, path: str, forward: Forward) -> Flow[LocatedName]:
         """Find the database at a path. It may be registered under another name; equal uids show that."""

@@ -17,6 +17,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import thread_time
 from typing import Final
@@ -120,7 +121,9 @@ class ClientKeys:
         self._directory = directory
         self._clock = clock
         self._lock = threading.Lock()
-        self._table = self._read_table()
+        self._table: Mapping[str, Permissions] | None = None
+        with suppress(FileNotFoundError):
+            self._table = read_permissions(directory / PERMISSIONS)
         self._due = self._may_check_at = 0.0
         self._directory_fingerprint: object = None
         self._fingerprint: object = None
@@ -210,24 +213,20 @@ class ClientKeys:
                 _raise_if_out_of_files(error)
                 _LOG.warning("a key is left out: %s", error)
 
-    def _read_table(self) -> Mapping[str, Permissions] | None:
+    def _read_table_again(self) -> Mapping[str, Permissions] | None:
+        """Read the permissions, or keep the previous ones, so that a half-edited file grants nothing."""
+        reason: object
         try:
             return read_permissions(self._directory / PERMISSIONS)
         except FileNotFoundError:
-            return None
-
-    def _read_table_again(self) -> Mapping[str, Permissions] | None:
-        """Read the permissions, or keep the previous ones, so that a half-edited file grants nothing."""
-        try:
-            table = self._read_table()
+            if self._table is None:
+                return None
+            reason = f"{self._directory / PERMISSIONS} has vanished"
         except UsageError as error:
             _raise_if_out_of_files(error)
-            _LOG.error("what was allowed before stays allowed: %s", error)
-            return self._table
-        if table is None and self._table is not None:
-            _LOG.error("what was allowed before stays allowed: %s has vanished", self._directory / PERMISSIONS)
-            return self._table
-        return table
+            reason = error
+        _LOG.error("what was allowed before stays allowed: %s", reason)
+        return self._table
 
 
 def _raise_if_out_of_files(error: UsageError) -> None:

@@ -127,12 +127,7 @@ def _parse_patterns(name: str, value: Any) -> Sequence[str]:
 def permissions_by_key(
     keys: Iterable[tuple[str, str]], table: Mapping[str, Permissions] | None
 ) -> dict[str, Permissions]:
-    """Map user ids to permissions, for the known clients and for ``local``.
-
-    Args:
-        keys: the name and public key of each client.
-        table: the permissions by name; None for full access.
-    """
+    """Map the user ids of clients (names and public keys) and of ``local`` to their permissions; to all without any."""
     if table is None:
         return {key: FULL_ACCESS for _, key in keys} | {LOCAL: FULL_ACCESS}
     others = table.get(ANY_DATABASE, Permissions())

@@ -88,6 +88,12 @@ class Command(Generic[R_co]):
     meta_fields: ClassVar[tuple[str, ...]] = ()
     errors: ClassVar[Mapping[ErrorCode, tuple[type[ServerError], str | None]]] = {}
 
+    @property
+    def named_database(self) -> str | None:
+        """The name of the database that it is about, if it names that itself."""
+        name: str | None = getattr(self, "name", None) if self.names_database else None
+        return name
+
     def _fields(self) -> tuple[object, ...]:
         """Return what is compared."""
         found = [(field.eq_key, getattr(self, field.name)) for field in attrs.fields(type(self)) if field.eq]

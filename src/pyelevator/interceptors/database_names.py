@@ -41,5 +41,4 @@ class DatabaseNames:
 
         It is ``unknown`` for an unknown uid, and ``-`` for a request that is about no database.
         """
-        named = getattr(request.command, "name", None) if request.command.names_database else None
-        return named or self.find(request.uid) or ("unknown" if request.uid else "-")
+        return request.command.named_database or self.find(request.uid) or ("unknown" if request.uid else "-")

@@ -80,15 +80,8 @@ class Metrics:
             outcome = type(error).__name__
             raise
         finally:
-            labels = (_verb(request), self._database(request))
+            verb, database = request.command.verb, self._names.database(request)
+            labels = verb if verb in COMMANDS else OTHER, database if database in self._labels else OTHER
             self._requests.labels(*labels, outcome).inc()
             self._seconds.labels(*labels).observe(self._clock() - started)
         return response
-
-    def _database(self, request: Request) -> str:
-        name = self._names.database(request)
-        return name if name in self._labels else OTHER
-
-
-def _verb(request: Request) -> str:
-    return request.command.verb if request.command.verb in COMMANDS else OTHER

@@ -40,11 +40,8 @@ class RequestLog:
             outcome = type(error).__name__
             raise
         finally:
-            self._log(request, self.clock() - started, outcome)
+            seconds = self.clock() - started
+            level = logging.WARNING if self.slow is not None and seconds > self.slow else logging.DEBUG
+            fields = request.command.verb, request.uid or "-", seconds * 1000, outcome
+            self.logger.log(level, "%s of %s took %.1f ms: %s", *fields)
         return response
-
-    def _log(self, request: Request, seconds: float, outcome: str) -> None:
-        is_slow = self.slow is not None and seconds > self.slow
-        level = logging.WARNING if is_slow else logging.DEBUG
-        text = "%s of %s took %.1f ms: %s"
-        self.logger.log(level, text, request.command.verb, request.uid or "-", seconds * 1000, outcome)

@@ -171,7 +171,7 @@ class Router:
             return (yield from self._list_all(request))
         if isinstance(request.command, Progress):
             return (yield from self._collect_tasks(request))
-        named = getattr(request.command, "name", None) if request.command.names_database else None
+        named = request.command.named_database
         owner, _, inner = (request.uid or "").partition(_SEPARATOR)
         upstream = self._place_of(named) if named is not None else owner if request.uid else self._first
         if upstream is None or upstream not in self._ways:

@@ -3,6 +3,7 @@
 import resource
 import threading
 from collections.abc import Callable
+from math import inf
 from typing import Final, Protocol
 
 from pyelevator.application.catalog.log import log
@@ -56,7 +57,8 @@ class OpenDatabases:
         """Add a database that is about to open; if there are too many, close another one or raise a DatabaseError."""
         with self._lock:
             limit = self._limit()
-            if len(self._open) >= limit and not self._close_one():
+            by_age = sorted(self._open, key=lambda database: database.used_at)
+            if len(by_age) >= limit and not any(database.close_if_idle(inf) for database in by_age):
                 option = "--max-open" if limit == self._max_open else "the limit of open files (ulimit -n)"
                 raise DatabaseError(f"{limit} databases are in use already; try again, or raise {option}")
             self._open.add(database)
@@ -86,7 +88,3 @@ class OpenDatabases:
         for database, limit in limits:
             if database.used_at < limit:
                 database.close_if_idle(limit)
-
-    def _close_one(self) -> bool:
-        by_age = sorted(self._open, key=lambda database: database.used_at)
-        return any(database.close_if_idle(float("inf")) for database in by_age)

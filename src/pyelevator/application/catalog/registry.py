@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
-from attrs import field, frozen
-
 from pyelevator.application.catalog.database import Database
 from pyelevator.application.catalog.log import log
 from pyelevator.application.catalog.names import DEFAULT, NamePolicy
@@ -20,26 +18,14 @@ class UnknownName(DatabaseError):
     """There is no database with that name, or it was created by another server a moment ago."""
 
 
-@frozen
 class Index:
     """The databases in the order of their creation; replaced as one value, so that readers need no lock."""
 
-    databases: tuple[Database, ...] = ()
-    by_uid: Mapping[str | None, Database] = field(init=False)
-    by_name: Mapping[str, Database] = field(init=False)
-    by_path: Mapping[str, Database] = field(init=False)
-
-    @by_uid.default
-    def _index_uids(self) -> Mapping[str | None, Database]:
-        return {database.entry.uid: database for database in self.databases}
-
-    @by_name.default
-    def _index_names(self) -> Mapping[str, Database]:
-        return {database.entry.name: database for database in self.databases}
-
-    @by_path.default
-    def _index_paths(self) -> Mapping[str, Database]:
-        return {database.entry.path: database for database in self.databases}
+    def __init__(self, databases: tuple[Database, ...] = ()) -> None:
+        self.databases = databases
+        self.by_uid: Mapping[str | None, Database] = {database.entry.uid: database for database in databases}
+        self.by_name: Mapping[str, Database] = {database.entry.name: database for database in databases}
+        self.by_path: Mapping[str, Database] = {database.entry.path: database for database in databases}
 
     def in_order(self) -> list[Database]:
         """Return the databases as clients list them: 'default' first."""

@@ -16,7 +16,7 @@ from attrs import frozen
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
 from pyelevator.application.response_space import InlineSpace, OutOfSpace, limited_to, response_space
-from pyelevator.commands import BatchOp
+from pyelevator.commands import BatchOp, Command
 from pyelevator.engines.base import Decision, Engine, EngineBusy, ReadView
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
@@ -34,9 +34,9 @@ CostEstimate: TypeAlias = Callable[[Any], int]
 """Estimates the work of a command, in lookups of one key (some microseconds each)."""
 
 
-def names_long_path(command: Any) -> bool:
+def names_long_path(command: Command) -> bool:
     """Return True if looking up the database that a command names may take long: each part of a path takes a call."""
-    return command.names_database and len(command.name) > _MAX_INLINE_NAME
+    return len(command.named_database or "") > _MAX_INLINE_NAME
 
 
 def check_batch_size(count: int, context: Context) -> None:
@@ -118,15 +118,13 @@ class _WritingHandler(ABC):
         try:
             engine = database.engine
             database.used_at = monotonic()
-            return None if engine is None or engine.write_failed else self._try_write(engine, request, context)
-        finally:
-            database.lock.release()
-
-    def _try_write(self, engine: Engine, request: Request, context: Context) -> Response | None:
-        try:
-            return Response.ok(self.write(engine, request.command, context, wait=False), request.id)
+            if engine is None or engine.write_failed:
+                return None
+            return Response.ok(self.write(engine, command, context, wait=False), request.id)
         except EngineBusy:
             return None
+        finally:
+            database.lock.release()
 
     @abstractmethod
     def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> Any:

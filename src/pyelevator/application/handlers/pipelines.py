@@ -167,14 +167,11 @@ class _PipelineRun:
 
     def _run_read(self, command: Any) -> Response:
         handle = self.handlers[type(command)].handle
-        response: Response = handle(self.engine, command, self._request_of(command), self.context)
+        request, sink = self.request, self.outcomes.row_sink if self.request.row_sink else None
+        own = Request(command, request.uid, peer=request.peer, connection=request.connection, row_sink=sink)
+        response: Response = handle(self.engine, command, own, self.context)
         self.bytes_left -= size_of(response.payload)  # a scan reports its rows itself
         return response
-
-    def _request_of(self, command: Any) -> Request:
-        request = self.request
-        sink = self.outcomes.row_sink if request.row_sink else None
-        return Request(command, request.uid, peer=request.peer, connection=request.connection, row_sink=sink)
 
     def _run_writes(self, batch: list[Any]) -> list[Any]:
         if self.bytes_left < 0:

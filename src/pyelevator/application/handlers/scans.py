@@ -73,16 +73,14 @@ def _range_bounds(command: Range) -> Bounds:
 
 def _first_page(engine: Engine, command: Range, request: Request, context: Context) -> Response:
     """Return the first page of a range, or all of it if there is no room for a further snapshot."""
-    cursor, snapshot = None, engine.snapshot()
-    try:
+    with ExitStack() as closing:
+        snapshot = closing.enter_context(engine.snapshot())
         page = _collect_page(snapshot, command, request, context, (0, 0))
         cursor = context.cursors.add_if_room({engine: snapshot}, request) if page.more else None
         if cursor is None:
             rows = _collect_all(snapshot, command, request, context) if page.more else page.rows
             return Response(rows, id=request.id)
-    finally:
-        if cursor is None:
-            snapshot.close()
+        closing.pop_all()
     cursor.progress = {_next_start(page): (len(page.rows), page.size)}
     return Response(page.rows, id=request.id, more=True, cursor=cursor.id)
 
@@ -140,16 +138,12 @@ def scan_slice(engine: Engine, command: Slice, request: Request, context: Contex
 
 def _slice_new_snapshot(engine: Engine, command: Slice, request: Request, context: Context) -> Response:
     """Return a slice of a new snapshot, which is kept if there may be more to read from it."""
-    snapshot = engine.snapshot()
-    try:
+    with ExitStack() as closing:
+        snapshot = closing.enter_context(engine.snapshot())
         response = _slice(snapshot, command, request, context)
         if response.more or len(response.payload) >= command.count > 0:
             response = evolve(response, cursor=context.cursors.add({engine: snapshot}, request).id)
-    except BaseException:
-        snapshot.close()
-        raise
-    if response.cursor is None:
-        snapshot.close()
+            closing.pop_all()
     return response
 
 

@@ -41,13 +41,7 @@ def upper_bound(bucket: int) -> float:
 
 
 class Histogram:
-    """Latencies, of which some may stand for several.
-
-    Attributes:
-        total: how many there are.
-        seconds: their sum.
-        max: the largest.
-    """
+    """Latencies, of which some may stand for several: how many in all and in each bucket, their sum and maximum."""
 
     def __init__(self) -> None:
         self._buckets: Counter[int] = Counter()

@@ -98,7 +98,7 @@ class Monitor:
         """Return the figures, without those of databases."""
         self.add_answered()
         stats = ServerStats(
-            version=_version(),
+            version=str(import_module("pyelevator").__version__),  # no module imports the top one, which says it
             started_at=self._started_at,
             uptime=monotonic() - self._started,
             requests={verb_of(kind): self._verb(kind, count) for kind, count in sorted_by_verb(self.counts)},
@@ -133,11 +133,6 @@ def verb_of(kind: type[Command]) -> str:
 def sorted_by_verb(by_kind: Mapping[type[Command], T]) -> list[tuple[type[Command], T]]:
     """Return the items of a mapping that other threads may change, in the order of the verbs."""
     return sorted(dict(by_kind).items(), key=lambda item: verb_of(item[0]))
-
-
-def _version() -> str:
-    """Return the version of this package, which its top module says; no module of it imports that one."""
-    return str(import_module("pyelevator").__version__)
 
 
 def process_stats() -> ProcessStats:
