@@ -13,6 +13,7 @@ from pyelevator.commands import DELETE, PUT, Batch, Command, DbCreate, Get, MGet
 from pyelevator.messages import Request
 from pyelevator.server import Server
 from pyelevator.testing.servers import ANY_PORT
+from pyelevator.transports import FakeTransport
 
 
 class Dawdling(ApplicationWrapper):
@@ -67,11 +68,12 @@ def test_slow_requests_are_kept_and_quick_ones_are_not(serve):
     assert 1000 < found[2].request_bytes < 1200
 
 
-def test_the_latest_come_first_and_the_oldest_fall_out(serve):
-    with serve(slow_entries=3, slow_keys=True) as E:
-        for i in range(5):
-            E.Put(f"slow {i}", "v")
-        assert [one.key for one in E.slowlog() if one.verb == "PUT"] == ["slow 4", "slow 3", "slow 2"]
+def test_the_latest_come_first_and_the_oldest_fall_out():
+    application = Application.in_memory(Policy(slow=1.0, slow_entries=3, slow_keys=True))
+    for i in range(5):
+        application.observe(Request(Get(f"slow {i}")), 1.0, Exchange())
+    with Elevator(transport=FakeTransport(application)) as E:
+        assert [one.key for one in E.slowlog()] == ["slow 4", "slow 3", "slow 2"]
         assert [one.key for one in E.slowlog(limit=2)] == ["slow 4", "slow 3"]
         assert E.slowlog(limit=0) == []
 
