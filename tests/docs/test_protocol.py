@@ -40,7 +40,8 @@ def test_the_page_is_in_the_site():
 
 
 def test_every_verb_is_described():
-    assert list(VERBS) == list(arguments.ARGUMENTS) == list(COMMANDS)
+    assert list(VERBS) == list(arguments.ARGUMENTS)
+    assert VERBS.keys() == COMMANDS.keys()
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -122,7 +123,7 @@ def test_the_first_byte_tells_the_dialect():
 
 
 def test_a_pipeline_takes_the_verbs_of_the_page():
-    (named,) = re.findall(r"\. ((?:[A-Z]+,? )+and BATCH) may stand", PAGE)
+    (named,) = re.findall(r"A pipeline may have ((?:[A-Z]+,? )+and BATCH)\.", PAGE)
     assert sorted(re.findall(r"[A-Z]{3,}", named)) == sorted(kind.verb for kind in PIPELINED)
 
 
@@ -155,7 +156,7 @@ def test_the_keys_of_the_header_are_those_that_the_codec_writes():
 
 
 def header_keys(heading):
-    _, _, rest = PAGE.partition(f"{heading}\n\n| key | holds |\n")
+    _, _, rest = PAGE.partition(f"{heading}\n\n| key | value |\n")
     return [name for line in rest.partition("\n\n")[0].splitlines()[1:] for name in code(line.split("|")[1])]
 
 
