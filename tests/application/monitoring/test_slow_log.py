@@ -71,7 +71,7 @@ def test_slow_requests_are_kept_and_quick_ones_are_not(serve):
 def test_the_latest_come_first_and_the_oldest_fall_out():
     application = Application.in_memory(Policy(slow=1.0, slow_entries=3, slow_keys=True))
     for i in range(5):
-        application.observe(Request(Get(f"slow {i}")), 1.0, Exchange())
+        application.observe(Request(Get(f"slow {i}")), 1.0)
     with Elevator(transport=FakeTransport(application)) as E:
         assert [one.key for one in E.slowlog()] == ["slow 4", "slow 3", "slow 2"]
         assert [one.key for one in E.slowlog(limit=2)] == ["slow 4", "slow 3"]
