@@ -88,10 +88,19 @@ SLOW = [
 """Directories and files whose tests start processes, wait for faults, or play long histories."""
 
 
+@cache
+def is_slow(path):
+    """Whether a file of tests, or a directory, is marked slow."""
+    return any(path.is_relative_to(TESTS / name) for name in SLOW)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not import slow tests where none of them runs: each process would, and that takes longer than many tests."""
+    return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
+
+
 def pytest_collection_modifyitems(items):
     """Mark the slow tests, so that ``pytest -m "not slow"`` leaves them out."""
-    slow = [TESTS / name for name in SLOW]
-    is_slow = cache(lambda path: any(path.is_relative_to(each) for each in slow))
     for item in items:
         if is_slow(item.path):
             item.add_marker(pytest.mark.slow)
