@@ -25,6 +25,7 @@ from pyelevator.errors import Id, MessageTooLarge
 from pyelevator.messages import Request, Response
 
 R = TypeVar("R")
+E = TypeVar("E")
 P = TypeVar("P")
 T = TypeVar("T")
 
@@ -255,7 +256,7 @@ def _no_response(value: object) -> TypeError:
     return TypeError(f"an interceptor must return a Response, not {type(value).__name__}")
 
 
-def drive(flow: Flow[R], perform: Callable[[Effect], Any], effect: Effect | None = None) -> R:
+def drive(flow: Generator[E, Any, R], perform: Callable[[E], Any], effect: E | None = None) -> R:
     """Run a flow to its end; ``perform`` carries out each effect, and what it raises is thrown into the flow.
 
     A flow that has begun goes on with the ``effect`` that it stands at.
@@ -277,7 +278,7 @@ def drive(flow: Flow[R], perform: Callable[[Effect], Any], effect: Effect | None
         flow.close()
 
 
-async def drive_async(flow: Flow[R], perform: Callable[[Effect], Awaitable[Any]]) -> R:
+async def drive_async(flow: Generator[E, Any, R], perform: Callable[[E], Awaitable[Any]]) -> R:
     """Like :func:`drive`, where carrying out an effect is awaited; cancellation too is thrown into the flow."""
     try:
         effect = next(flow)

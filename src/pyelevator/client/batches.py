@@ -1,14 +1,21 @@
-"""BatchBuilder: the puts, deletes and checks of a batch before they are written."""
+"""Batches: puts, deletes and checks before they are written, and how they are."""
 
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from pyelevator.arguments.batches import DELETE, PUT, BatchOp, CheckedList, Expected, KeyCheck, make_check
 from pyelevator.arguments.data import Data, to_bytes
+from pyelevator.client import operations
+from pyelevator.client.declaration import Steps, shared_steps
+from pyelevator.client.decoding import T
+from pyelevator.client.facade import BaseClient
+from pyelevator.client.options import BATCH_TIMEOUT
+from pyelevator.codec import Codec
 from pyelevator.commands import Batch, ConditionalBatch
 from pyelevator.deadlines import check_timeout
+from pyelevator.errors import CheckFailed
 
 U = TypeVar("U")
 
@@ -95,6 +102,65 @@ class BatchBuilder:
                 yield ConditionalBatch(CheckedList(ops), checks, sync)
             else:
                 yield Batch(CheckedList(ops), sync) if ops else None
+
+
+class ClientBatch(BatchBuilder, BaseClient[T]):
+    """A batch with a client's connections."""
+
+    _default_timeout = BATCH_TIMEOUT
+
+    def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
+        self._ops, self._checks = [], []
+        super()._open_session(codec, max_connections, auto_connect)  # type: ignore[safe-super]
+
+    @classmethod
+    def for_client(cls, client: BaseClient[T], timeout: float | None = BATCH_TIMEOUT) -> Self:
+        """Make a batch for the database that ``client`` is connected to, over its connections.
+
+        Args:
+            client: a connected client, whose connections are used.
+            timeout: seconds for each call; None for no limit.
+        """
+        batch = cls.__new__(cls)
+        batch._share_session(client, timeout)
+        batch._ops, batch._checks = [], []
+        return batch
+
+    @shared_steps
+    def Write(self, *, sync: bool = False, timeout: float | None = None) -> Steps[None]:
+        """Write the batch: all of it or none. Afterwards it is empty, and may be filled again.
+
+        If it fails the operations and checks stay, and Write may be called again. A batch that is not connected
+        connects first.
+
+        Args:
+            sync: as in :meth:`Elevator.Put <pyelevator.Elevator.Put>`.
+            timeout: seconds; the batch's (10 unless it says otherwise) if None.
+
+        Raises:
+            CheckFailed: a check does not hold; nothing was written.
+            UsageError: ``sync=True`` or checks at an old server; nothing was sent.
+            MessageTooLarge: it is over the server's limit; nothing was written.
+            TransportError: no answer came; unless it is a ConnectFailed, the batch may have been written.
+            ServerError: the server refused it; nothing was written.
+        """
+        with self._take(sync) as command:
+            write = operations.write(self._handle, command)
+            flow = operations.connect_first(self._handle, self._database_name, self._creates, write)
+            try:
+                yield self._drive(flow, self._deadline(timeout))
+            except CheckFailed as error:
+                self._decoder.decode_keys_of(error)
+                raise
+
+    @shared_steps
+    def _leave(self, kind: type[BaseException] | None) -> Steps[None]:
+        try:
+            if kind is None:
+                yield self.Write()
+        finally:
+            self.Clear()
+            yield self.disconnect()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ they mark the functions, of which an async client makes coroutine functions, and
 ``timeout`` and ``compression``. A sync client has them as they are.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from functools import wraps
 from inspect import signature
 from types import FunctionType
@@ -18,12 +18,14 @@ from typing import (
     ForwardRef,
     Generic,
     ParamSpec,
+    Self,
     TypeAlias,
     TypeVar,
     overload,
 )
 
-from pyelevator.client.decoding import ResultDecoder, T
+from pyelevator.client.decoding import ResultDecoder, T, same
+from pyelevator.flows import drive, drive_async
 
 if TYPE_CHECKING:
     from pyelevator.client.handles import DatabaseHandle
@@ -44,6 +46,10 @@ _Method: TypeAlias = Callable[..., object]
 
 class Outcome(Generic[R]):
     """The result of a shared method, for type checkers: R, a coroutine of R, or a handle on R."""
+
+
+Steps: TypeAlias = Generator[Any, Any, R]
+"""A method of several calls: it yields what each call returns, is sent its result, and returns R."""
 
 
 class SharedMethods(Generic[T]):
@@ -88,28 +94,47 @@ class SharedMethods(Generic[T]):
 
 
 class SyncMethods:
-    """The base of the clients whose methods give their results."""
+    """The base of what has methods that give their results."""
+
+    def _run(self, steps: Steps[R]) -> R:
+        return drive(steps, same)
+
+
+class SyncBlock(SyncMethods):
+    """The base of those with a ``with`` block."""
+
+    if TYPE_CHECKING:
+        _leave: Any
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._leave(kind)
 
 
 class AsyncMethods:
-    """The base of the clients whose methods are awaited."""
+    """The base of what has methods that are awaited."""
 
     def __init_subclass__(cls) -> None:
-        _adapt(cls, _awaited)
+        _adapt(cls, _awaited, "is_awaited")
+
+    def _run(self, steps: Steps[R]) -> "Awaited[R]":
+        return drive_async(steps, same)
 
 
 class QueuedMethods:
     """The base of the pipelines, whose methods queue their commands, and give handles on the results."""
 
     def __init_subclass__(cls) -> None:
-        _adapt(cls, _queued)
+        _adapt(cls, _queued, "is_queued")
 
 
-def _adapt(cls: type, adapted: Callable[[Any], _Method]) -> None:
-    """Give a class its own form of each shared method."""
+def _adapt(cls: type, adapted: Callable[[Any], _Method], mark: str) -> None:
+    """Give a class its own form of each method with a mark."""
     methods = {name: method for base in reversed(cls.__mro__) for name, method in vars(base).items()}
     for name, method in methods.items():
-        if getattr(method, "is_awaited", False):
+        if getattr(method, mark, False):
             setattr(cls, name, adapted(method))
 
 
@@ -149,6 +174,19 @@ def _queued(method: FunctionType) -> _Method:
     return queued
 
 
+class AsyncBlock(AsyncMethods):
+    """The base of those with an ``async with`` block."""
+
+    if TYPE_CHECKING:
+        _leave: Any
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await self._leave(kind)
+
+
 Awaited: TypeAlias = Coroutine[Any, Any, R]
 
 
@@ -156,15 +194,42 @@ class Shared(Generic[S, A, Q]):
     """A shared method as type checkers see it: S in a sync client, A in an async one, Q in a pipeline."""
 
     @overload
+    def __get__(self, client: QueuedMethods, owner: object = ...) -> Q: ...
+    @overload
     def __get__(self, client: SyncMethods, owner: object = ...) -> S: ...
     @overload
     def __get__(self, client: AsyncMethods, owner: object = ...) -> A: ...
     @overload
-    def __get__(self, client: QueuedMethods, owner: object = ...) -> Q: ...
-    @overload
     def __get__(self, client: None, owner: object) -> Callable[..., Any]: ...
     def __get__(self, client: object, owner: object = None) -> object:
         """Bind the method; never called, as there is only the function at run time."""
+
+
+class SharedSteps(Generic[S, A]):
+    """A method of several steps as type checkers see it."""
+
+    @overload
+    def __get__(self, client: SyncMethods, owner: object = ...) -> S: ...
+    @overload
+    def __get__(self, client: AsyncMethods, owner: object = ...) -> A: ...
+    @overload
+    def __get__(self, client: object, owner: object = ...) -> Callable[..., Outcome[Any]]: ...
+    def __get__(self, client: object, owner: object = None) -> object:
+        """Bind the method, as above."""
+
+
+def shared_steps(
+    method: Callable[Concatenate[Any, P], Steps[R]],
+) -> SharedSteps[Callable[P, R], Callable[P, Awaited[R]]]:
+    """Declare a method that takes several calls: a generator, which yields each call and is sent its result."""
+    _mark(method, "is_awaited")
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> object:
+        return self._run(method(self, *args, **options))
+
+    declared: Any = call
+    return declared  # type: ignore[no-any-return]
 
 
 def shared_method(
@@ -207,8 +272,13 @@ def mark(method: Any, is_awaited: bool = True) -> Shared[Any, Any, Any]:
     """Mark a function as a shared method; tools show what it gives in a sync client."""
     method.is_awaited = is_awaited
     if is_awaited:
-        (result,) = method.__annotations__["return"].__args__
-        result = result.__forward_arg__ if isinstance(result, ForwardRef) else result
-        method.__annotations__["return"] = None if result is type(None) else result
+        _mark(method, "is_awaited", "is_queued")
     marked: Shared[Any, Any, Any] = method
     return marked
+
+
+def _mark(method: Any, *marks: str) -> None:
+    vars(method).update(dict.fromkeys(marks, True))
+    *_, result = method.__annotations__["return"].__args__
+    result = result.__forward_arg__ if isinstance(result, ForwardRef) else result
+    method.__annotations__["return"] = None if result is type(None) else result

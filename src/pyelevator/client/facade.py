@@ -9,10 +9,10 @@ from attrs import evolve
 from pyelevator import arguments, transports
 from pyelevator._options import signature_from
 from pyelevator.arguments.data import Data, to_bytes
-from pyelevator.client.declaration import SharedMethods
+from pyelevator.client import operations
+from pyelevator.client.declaration import SharedMethods, Steps, shared_steps
 from pyelevator.client.decoding import ResultDecoder, T, decoder_for
 from pyelevator.client.handles import DatabaseHandle
-from pyelevator.client.operations import DEFAULT_DATABASE
 from pyelevator.client.options import (
     DEFAULT_ENDPOINT,
     UNSET,
@@ -95,13 +95,19 @@ class BaseClient(SharedMethods[T]):
         check_timeout(given["connect_timeout"], "connect_timeout")
         check_heartbeat(given["heartbeat"])
         self._transport = make_transport(given, 2 * codec.limits.frame_bytes)
-        self._database_name = given["db_name"] or DEFAULT_DATABASE
+        self._database_name = given["db_name"] or operations.DEFAULT_DATABASE
         self._creates = given["create"]
         self._open_session(codec, given["max_connections"], given["auto_connect"])
 
     @abstractmethod
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
         """End the construction: make the session, and connect or remember to."""
+
+    if TYPE_CHECKING:
+        disconnect: Any
+        _drive: Any
+        _session: Any
+        _share_session: Any
 
     @classmethod
     def from_url(cls, url: str, **options: Unpack[UrlOptions]) -> Self:
@@ -163,6 +169,33 @@ class BaseClient(SharedMethods[T]):
         if db_name is None:
             return self._database_name, self._creates if create is None else create
         return db_name, bool(create)
+
+    @shared_steps
+    def connect(
+        self, db_name: str | None = None, *, create: bool | None = None, timeout: float | None = None
+    ) -> Steps[None]:
+        """Connect to a database: the named one, or again to the last one (at first the constructor's).
+
+        The client stays connected to where it was if that fails.
+
+        Args:
+            db_name: the database's name; None for the last one.
+            create: create the database if it is missing; if None, as the constructor said of its own database.
+            timeout: seconds; the client's if None.
+
+        Raises:
+            DatabaseError: "Database does not exist".
+            TransportError: no answer came.
+        """
+        check_name(db_name, type(self))
+        name, creates = self._target(db_name, create)
+        yield self._drive(operations.connect(self._handle, name, creates), self._deadline(timeout))
+        self._database_name, self._creates = name, creates
+
+    @shared_steps
+    def _leave(self, _: type[BaseException] | None) -> Steps[None]:
+        """Leave the ``with`` block."""
+        yield self.disconnect()
 
     @property
     def db_name(self) -> str | None:

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 from attrs import Factory, define, fields
 
 from pyelevator import commands
-from pyelevator.arguments.data import to_text
 from pyelevator.codec import Codec, UnsupportedByDialect
 from pyelevator.commands import Access, Command
 from pyelevator.commands.features import REQUIRED_FEATURES
 from pyelevator.errors import ErrorCode, UsageError
 from pyelevator.flows import Flow, send
-from pyelevator.forks import FORKS
 from pyelevator.messages import Request, Response, snapshot_uid
 
 if TYPE_CHECKING:
@@ -172,30 +170,3 @@ def _known_commands(features: tuple[str, ...]) -> frozenset[type[Command]]:
         and kind.feature in known
         and all(REQUIRED_FEATURES.get(extra, ("", ""))[0] in known for extra in kind.meta_fields)
     )
-
-
-def find_database(handles: dict[str, SnapshotHandle], name: str) -> SnapshotHandle:
-    """Return the handle of a database of a snapshot.
-
-    Raises:
-        UsageError: the snapshot is closed, or was not taken of that database.
-    """
-    handle = handles.get(to_text(name, "name"))
-    if handle is None:
-        known = ", ".join(map(repr, handles)) or "none, as it is closed or not taken yet"
-        raise UsageError(f"the snapshot has no database {name!r}; it has {known}")
-    return handle
-
-
-def take_open(handles: dict[str, SnapshotHandle], forks: int) -> list[SnapshotHandle]:
-    """Return a handle of the snapshot, to give it back, and empty the table; none if there is nothing to give back.
-
-    Args:
-        handles: of the snapshot.
-        forks: the number of the process that has taken it: it is not another one's.
-    """
-    found = list(handles.values())[:1] if forks == FORKS.count else []
-    for handle in handles.values():
-        handle.uid = None
-    handles.clear()
-    return found

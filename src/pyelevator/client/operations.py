@@ -124,6 +124,12 @@ def execute(link: DatabaseHandle, command: Command[R], compression: bool = False
     return command.result(response.payload)
 
 
+def write(link: DatabaseHandle, command: Command[None] | None) -> Flow[None]:
+    """Write a batch, if there is something in it."""
+    if command is not None:
+        yield from execute(link, command)
+
+
 def create(link: DatabaseHandle, command: "commands.DbCreate") -> Flow[None]:
     """Create a database.
 

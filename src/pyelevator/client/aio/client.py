@@ -6,11 +6,10 @@ from typing import Any, Self, TypeVar
 
 from pyelevator.client import operations
 from pyelevator.client.aio.session import AsyncSession
-from pyelevator.client.declaration import AsyncMethods
+from pyelevator.client.declaration import AsyncBlock
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.operations import ExpectedError
-from pyelevator.client.options import check_name
 from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec import Codec
@@ -38,7 +37,7 @@ def copy_docstrings(original: type) -> Callable[[C], C]:
 
 
 @copy_docstrings(SyncClient)
-class AsyncClient(AsyncMethods, BaseClient[T]):
+class AsyncClient(AsyncBlock, BaseClient[T]):
     """An async client: any number of tasks of one event loop share it.
 
     It does no input or output before it is awaited, and belongs to no event loop before that. It connects to its
@@ -56,14 +55,6 @@ class AsyncClient(AsyncMethods, BaseClient[T]):
         self._copy_settings(client, timeout)
         self._session, self._shares_session = client._session, True
         self._auto_connect = client._auto_connect
-
-    async def connect(
-        self, db_name: str | None = None, *, create: bool | None = None, timeout: float | None = None
-    ) -> None:
-        check_name(db_name, type(self))
-        name, creates = self._target(db_name, create)
-        await self._drive(operations.connect(self._handle, name, creates), self._deadline(timeout))
-        self._database_name, self._creates = name, creates
 
     async def disconnect(self, *, timeout: float | None = None) -> None:
         check_timeout(timeout)

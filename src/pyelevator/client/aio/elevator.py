@@ -1,7 +1,6 @@
 """AsyncElevator: the documented API, awaited."""
 
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from pyelevator.arguments.data import to_text
@@ -12,17 +11,18 @@ from pyelevator.client.aio.mapping import AsyncElevatorMapping
 from pyelevator.client.aio.pipeline import AsyncPipeline
 from pyelevator.client.aio.ranges import AsyncRangeIter, collect_range
 from pyelevator.client.decoding import T
-from pyelevator.client.handles import SnapshotHandle, find_database, take_open
+from pyelevator.client.handles import SnapshotHandle
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import IterationMethods
 from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
 from pyelevator.client.paging import IncompleteRange, RangePager, ScanPager
+from pyelevator.client.snapshots import SnapshotMethods
 from pyelevator.client.sync.elevator import Elevator, Snapshot
-from pyelevator.commands import Data, DeleteRange, Range
+from pyelevator.commands import Data, Range
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import CursorExpired, ElevatorError
+from pyelevator.errors import CursorExpired
 from pyelevator.forks import FORKS
 
 
@@ -55,9 +55,6 @@ class AsyncElevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Main
         ) -> None: ...
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.disconnect()
-
     async def _collect_range(  # type: ignore[override]  # see Outcome
         self, command: Range, timeout: float | None, compression: bool
     ) -> list[list[T]]:
@@ -70,19 +67,6 @@ class AsyncElevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Main
 
     def _iterate(self, pager: ScanPager, compression: bool, timeout: float | None) -> Any:
         return AsyncRangeIter(self, pager, compression, check_timeout(timeout))
-
-    async def _delete_chunks(  # type: ignore[override]  # see Outcome
-        self, command: DeleteRange | None, timeout: float | None
-    ) -> int:
-        deleted = 0
-        while command is not None:
-            try:
-                count, command = await self._execute(operations.delete_chunk(self._handle, command), timeout)
-            except ElevatorError as error:
-                operations.note_deleted(error, deleted)
-                raise
-            deleted += count
-        return deleted
 
     def mapping(self) -> AsyncElevatorMapping[T]:
         return AsyncElevatorMapping(self)
@@ -104,7 +88,7 @@ class AsyncElevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Main
 
 
 @copy_docstrings(Snapshot)
-class AsyncSnapshot(AsyncElevator[T]):
+class AsyncSnapshot(SnapshotMethods[T], AsyncElevator[T]):
     """Databases as they were at one moment, for an event loop: made by :meth:`AsyncElevator.snapshot`.
 
     It is taken on entering ``async with``, or by ``await``; see :class:`~pyelevator.Snapshot`.
@@ -120,8 +104,6 @@ class AsyncSnapshot(AsyncElevator[T]):
     ('1', '2')
     """
 
-    _handles: dict[str, SnapshotHandle]
-    _forks: int
     _client: AsyncElevator[T]
     _names: list[str]
     _taking: float | None
@@ -158,18 +140,5 @@ class AsyncSnapshot(AsyncElevator[T]):
     def database(self, name: str) -> "AsyncElevator[T]":
         view: AsyncElevator[T] = AsyncElevator.__new__(AsyncElevator)
         view._share_session(self, self._timeout)
-        view._handle = find_database(self._handles, name)
+        view._handle = self._handle_of(name)
         return view
-
-    async def close(self, *, timeout: float | None = None) -> None:
-        for handle in take_open(self._handles, self._forks):
-            with suppress(ElevatorError):
-                await self._execute(operations.release_snapshot(handle.database_uid, handle.cursor or b""), timeout)
-        self._handle.clear()
-
-    async def disconnect(self, *, timeout: float | None = None) -> None:
-        await self.close(timeout=timeout)
-
-    def __del__(self) -> None:
-        with suppress(AttributeError):  # its construction failed
-            self._session.dropped.extend(take_open(self._handles, self._forks))

@@ -1,20 +1,20 @@
 """AsyncElevatorMapping: a database as a mapping, as far as Python has protocols for what is awaited."""
 
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from typing import Any, Generic
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
-from pyelevator.arguments.batches import PRESENT
 from pyelevator.arguments.data import Data
-from pyelevator.client.aio.client import AsyncClient, copy_docstrings
+from pyelevator.client.aio.client import copy_docstrings
+from pyelevator.client.declaration import AsyncMethods
 from pyelevator.client.decoding import T
+from pyelevator.client.mapping import MappingMethods
 from pyelevator.client.options import UNSET
-from pyelevator.client.sync.mapping import ElevatorMapping, missing_key, pairs_of
+from pyelevator.client.sync.mapping import ElevatorMapping
 from pyelevator.codec.base import UnsupportedByDialect
-from pyelevator.errors import CheckFailed, KeyNotFound
 
 
 @copy_docstrings(ElevatorMapping)
-class AsyncElevatorMapping(Generic[T]):
+class AsyncElevatorMapping(AsyncMethods, MappingMethods[T]):
     """A database as a mapping for an event loop: :class:`~pyelevator.client.sync.mapping.ElevatorMapping`, awaited.
 
     Where Python has no protocol for what is awaited there is a method: ``await m.set(key, value)`` for ``m[key] =
@@ -32,12 +32,6 @@ class AsyncElevatorMapping(Generic[T]):
     >>> asyncio.run(main())
     ('1', '2', 1, ['a'])
     """
-
-    def __init__(self, client: AsyncClient[T]) -> None:
-        self._client: Any = client
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._client!r}>"
 
     def __getitem__(self, key: Data) -> Coroutine[Any, Any, T]:
         found: Coroutine[Any, Any, T] = self._client.Get(key)
@@ -59,15 +53,7 @@ class AsyncElevatorMapping(Generic[T]):
         Raises:
             KeyNotFound: it is missing.
         """
-        batch = self._client.WriteBatch(timeout=self._client.timeout)
-        batch.Check(key, PRESENT)
-        batch.Delete(key)
-        try:
-            await batch.Write()
-        except CheckFailed as error:
-            raise missing_key(error) from None
-        finally:
-            batch.Clear()
+        await self._delete(key)
 
     async def contains(self, key: object) -> bool:
         """Return whether ``key`` is there."""
@@ -80,35 +66,8 @@ class AsyncElevatorMapping(Generic[T]):
         except UnsupportedByDialect:  # an old server
             return len([key async for key in self])
 
-    async def setdefault(self, key: Data, default: Data = "") -> T:
-        while True:
-            await self._client.PutIfAbsent(key, default)
-            value = await self._client.Get(key, UNSET)
-            if value is not UNSET:
-                return value  # type: ignore[no-any-return]
-
     async def pop(self, key: Data, default: Any = UNSET) -> Any:
-        try:
-            return await self._client.GetAndDelete(key)
-        except KeyNotFound:
-            if default is UNSET:
-                raise
-            return default
-
-    async def popitem(self) -> tuple[T, T]:
-        while keys := await self._client.Slice(None, 1, include_value=False):
-            value = await self.pop(keys[0], None)
-            if value is not None:  # else another client has removed it meanwhile
-                return keys[0], value
-        raise KeyError("the mapping is empty")
-
-    async def update(self, other: Mapping[Any, Any] | Iterable[Any] = (), /, **values: Data) -> None:
-        async with self._client.WriteBatch(timeout=self._client.timeout) as batch:
-            for key, value in pairs_of(other, values):
-                batch.Put(key, value)
-
-    async def clear(self) -> None:
-        await self._client.DeleteRange()
+        return await self._pop(key, default)
 
     def keys(self) -> AsyncIterator[T]:
         """Return an iterator over the keys, page by page."""

@@ -9,14 +9,17 @@ from pyelevator.client.declaration import (
     Outcome,
     Shared,
     SharedMethods,
+    Steps,
     mark,
     shared_method,
     shared_range,
     shared_slice,
+    shared_steps,
 )
 from pyelevator.client.decoding import T
 from pyelevator.client.paging import ITER_NAMES, SLICE_NAMES, ScanCommand, ScanPager, build_scan, can_page
 from pyelevator.commands import Count, Data, DeleteRange, Range
+from pyelevator.errors import ElevatorError
 
 if TYPE_CHECKING:
     from pyelevator.client.aio.ranges import AsyncRangeIter
@@ -45,8 +48,18 @@ class RangeMethods(SharedMethods[T]):
         def _collect_range(self, command: Range, timeout: float | None, compression: bool) -> Outcome[list[T]]:
             """Return all pairs of a range that the server gives in pages."""
 
-        def _delete_chunks(self, command: DeleteRange, timeout: float | None) -> Outcome[int]:
-            """Delete a range chunk by chunk, each within ``timeout``; return how many keys it had."""
+    @shared_steps
+    def _delete_chunks(self, command: DeleteRange | None, timeout: float | None) -> Steps[int]:
+        """Delete a range chunk by chunk, each within ``timeout``; return how many keys it had."""
+        deleted = 0
+        while command is not None:
+            try:
+                count, command = yield self._execute(operations.delete_chunk(self._handle, command), timeout)
+            except ElevatorError as error:
+                operations.note_deleted(error, deleted)
+                raise
+            deleted += count
+        return deleted
 
     def _scan(self, command: ScanCommand, timeout: float | None, compression: bool) -> Outcome[list[T]]:
         decode = self._rows_decoder(command)

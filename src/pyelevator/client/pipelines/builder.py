@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 from pyelevator import commands
 from pyelevator.arguments import flag
 from pyelevator.client.batches import BatchBuilder
-from pyelevator.client.declaration import QueuedMethods
+from pyelevator.client.declaration import QueuedMethods, Steps, shared_steps
 from pyelevator.client.decoding import T, same
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.methods.keys import KeyMethods
@@ -16,6 +16,7 @@ from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
 from pyelevator.client.operations import ExpectedError
 from pyelevator.client.paging import ScanCommand, ScanPager
+from pyelevator.client.pipelines.execution import execute_pipeline
 from pyelevator.client.results import PipelineResult
 from pyelevator.commands import Command, DeleteRange, MGet
 from pyelevator.deadlines import check_timeout
@@ -74,6 +75,32 @@ class PipelineBuilder(KeyMethods[T], RangeMethods[T], MaintenanceMethods[T], Que
         if isinstance(command, ScanPager):
             raise UsageError("a count under a prefix takes several messages, and no place in a pipeline; use Slice")
         return self._call(command, timeout, compression, self._rows_decoder(command))
+
+    @shared_steps
+    def execute(self, *, timeout: float | None = None) -> Steps[list[Any]]:
+        """Send what is queued. Afterwards the queue is empty, and may be filled again.
+
+        Args:
+            timeout: seconds for all of it; the pipeline's if None.
+
+        Returns:
+            The results, in the order of the commands.
+
+        Raises:
+            ElevatorError: what the first command that failed raised (not with ``raise_errors=False``); its
+                ``other_errors`` are those of later commands. The other handles have their results nevertheless.
+        """
+        with self._take() as results:
+            flow = execute_pipeline(self._client._handle, [result.command for result in results])
+            outcomes = yield self._client._execute(flow, self._timeout if timeout is None else timeout)
+            self._resolve(results, outcomes)
+        return self.results
+
+    @shared_steps
+    def _leave(self, kind: type[BaseException] | None) -> Steps[None]:
+        if kind is None:
+            yield self.execute()
+        self.Clear()
 
     def Clear(self) -> None:
         """Discard what was not executed."""

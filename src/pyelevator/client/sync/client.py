@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyelevator.client import operations
-from pyelevator.client.declaration import SyncMethods
+from pyelevator.client.declaration import SyncBlock
 from pyelevator.client.decoding import T
 from pyelevator.client.facade import BaseClient
 from pyelevator.client.operations import ExpectedError
-from pyelevator.client.options import check_name
 from pyelevator.client.paging import RangePager, ScanPager
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
@@ -27,7 +26,7 @@ P = TypeVar("P", ScanPager, RangePager)
 
 
 @accept_old_calls
-class SyncClient(SyncMethods, BaseClient[T]):
+class SyncClient(SyncBlock, BaseClient[T]):
     """A sync client: any number of threads share it."""
 
     _shares_session = False
@@ -47,25 +46,6 @@ class SyncClient(SyncMethods, BaseClient[T]):
         """Become a client of the same database over the same connections."""
         self._copy_settings(client, timeout)
         self._session, self._shares_session = client._session, True
-
-    def connect(self, db_name: str | None = None, *, create: bool | None = None, timeout: float | None = None) -> None:
-        """Connect to a database: the named one, or again to the last one (at first the constructor's).
-
-        The client stays connected to where it was if that fails.
-
-        Args:
-            db_name: the database's name; None for the last one.
-            create: create the database if it is missing; if None, as the constructor said of its own database.
-            timeout: seconds; the client's if None.
-
-        Raises:
-            DatabaseError: "Database does not exist".
-            TransportError: no answer came.
-        """
-        check_name(db_name, type(self))
-        name, creates = self._target(db_name, create)
-        self._execute(operations.connect(self._handle, name, creates), timeout)
-        self._database_name, self._creates = name, creates
 
     def disconnect(self, *, timeout: float | None = None) -> None:
         """Close every connection at once; ``connect`` opens new ones. Those of another client stay open.
@@ -107,19 +87,19 @@ class SyncClient(SyncMethods, BaseClient[T]):
         """Send a command, and return its response, a success; without a flow where the server takes it as it is."""
         link, session = self._handle, self._session
         if type(command) not in link.direct or compression is not False or session.dropped:
-            return self._execute_until(operations.send_command(link, command, compression), deadline)
+            return self._drive(operations.send_command(link, command, compression), deadline)
         uid, view = link.uid, self._key_prefix
         sent = command if view is None else view.add_to(command)
         try:
             response = session.send_in_place(Request.minimal(sent, uid, 0), deadline)
         except MessageTooLarge:
-            return self._execute_until(operations.send_command(link, command), deadline)
+            return self._drive(operations.send_command(link, command), deadline)
         if response.code is None:
             return response if view is None else view.remove_from(command, response)
-        return self._execute_until(operations.recover(link, command, uid, response), deadline)
+        return self._drive(operations.recover(link, command, uid, response), deadline)
 
     def _execute(self, flow: Flow[Any], timeout: float | None) -> Any:
-        return self._execute_until(flow, self._deadline(timeout))
+        return self._drive(flow, self._deadline(timeout))
 
     def _fetch_page(self, pager: P, compression: bool, deadline: Deadline) -> tuple[Any, P]:
         """Return the rows of a page, which may still be encoded, and the pager of the next page."""
@@ -134,10 +114,7 @@ class SyncClient(SyncMethods, BaseClient[T]):
         flow = operations.fetch_page(self._handle, pager, compression)
         return PrefetchedFlow(self._session, self._wrap(flow, deadline), deadline)
 
-    def _execute_until(self, flow: Flow[R], deadline: Deadline) -> R:
+    def _drive(self, flow: Flow[R], deadline: Deadline) -> R:
         dropped = self._session.dropped
         flow = operations.release_dropped(self._handle, dropped, flow) if dropped else flow
         return drive(self._wrap(flow, deadline), self._session.effect_handler(deadline))
-
-    def __enter__(self) -> Self:
-        return self

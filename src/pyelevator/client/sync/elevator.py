@@ -1,23 +1,22 @@
 """Elevator: the documented API."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from pyelevator.arguments.data import to_text
 from pyelevator.client import operations, sync
 from pyelevator.client.decoding import T
-from pyelevator.client.handles import SnapshotHandle, find_database, take_open
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import IterationMethods
 from pyelevator.client.options import BATCH_TIMEOUT, TypedOptions
 from pyelevator.client.paging import IncompleteRange, RangePager, ScanPager
+from pyelevator.client.snapshots import SnapshotMethods
 from pyelevator.client.sync.client import SyncClient
-from pyelevator.commands import Data, DeleteRange, Range
+from pyelevator.commands import Data, Range
 from pyelevator.deadlines import Deadline
-from pyelevator.errors import CursorExpired, ElevatorError
+from pyelevator.errors import CursorExpired
 from pyelevator.forks import FORKS
 from pyelevator.legacy import accept_old_calls, call_timeout
 
@@ -68,9 +67,6 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
         ) -> None: ...
         def __init__(self, db_name: str | None = None, **options: Any) -> None: ...
 
-    def __exit__(self, *_: object) -> None:
-        self.disconnect()
-
     def _collect_range(self, command: Range, timeout: float | None, compression: bool) -> Any:
         deadline = self._deadline(timeout)
         try:
@@ -80,17 +76,6 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
 
     def _iterate(self, pager: ScanPager, compression: bool, timeout: float | None) -> Any:
         return sync.RangeIter(self, pager, compression, call_timeout(timeout))
-
-    def _delete_chunks(self, command: DeleteRange | None, timeout: float | None) -> Any:
-        deleted = 0
-        while command is not None:
-            try:
-                count, command = self._execute(operations.delete_chunk(self._handle, command), timeout)
-            except ElevatorError as error:
-                operations.note_deleted(error, deleted)
-                raise
-            deleted += count
-        return deleted
 
     def mapping(self) -> "sync.ElevatorMapping[T]":
         """Return the database as a mapping, with Python's protocols: ``m[key]``, ``in``, ``items()``, ``update``...
@@ -185,7 +170,7 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
         return sync.Pipeline(self, raise_errors, timeout)
 
 
-class Snapshot(Elevator[T]):
+class Snapshot(SnapshotMethods[T], Elevator[T]):
     """Databases as they were at one moment: a client that reads, made by :meth:`Elevator.snapshot`.
 
     It uses the connections of its client, and stays with its databases. What writes, or is about databases, is a
@@ -198,9 +183,6 @@ class Snapshot(Elevator[T]):
     ...     s.Range(), s.database("orders").Range()
     ([], [])
     """
-
-    _handles: dict[str, SnapshotHandle]
-    _forks: int
 
     @classmethod
     def for_client(cls, client: Elevator[T], databases: Sequence[str], timeout: float | None) -> "Snapshot[T]":
@@ -230,30 +212,5 @@ class Snapshot(Elevator[T]):
         """
         view: Elevator[T] = Elevator.__new__(Elevator)
         view._share_session(self, self._timeout)
-        view._handle = find_database(self._handles, name)
+        view._handle = self._handle_of(name)
         return view
-
-    def close(self, *, timeout: float | None = None) -> None:
-        """Tell the server that the snapshot is no longer needed; twice is fine. The ``with`` block ends with it.
-
-        It does not matter if the server cannot be told: it keeps no snapshot for long.
-
-        Args:
-            timeout: seconds; the client's if None.
-        """
-        for handle in take_open(self._handles, self._forks):
-            with suppress(ElevatorError):
-                self._execute(operations.release_snapshot(handle.database_uid, handle.cursor or b""), timeout)
-        self._handle.clear()
-
-    def disconnect(self, *, timeout: float | None = None) -> None:
-        """Close the snapshot; the connections of its client stay open.
-
-        Args:
-            timeout: seconds; the client's if None.
-        """
-        self.close(timeout=timeout)
-
-    def __del__(self) -> None:
-        with suppress(AttributeError):  # its construction failed
-            self._session.dropped.extend(take_open(self._handles, self._forks))  # neither waits nor sends

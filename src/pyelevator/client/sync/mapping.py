@@ -1,31 +1,17 @@
 """ElevatorMapping: a database as Python's dict-like MutableMapping."""
 
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from typing import Any, overload
 
-from pyelevator.arguments.batches import PRESENT
 from pyelevator.arguments.data import Data
+from pyelevator.client.declaration import SyncMethods
 from pyelevator.client.decoding import T
+from pyelevator.client.mapping import MappingMethods
 from pyelevator.client.options import UNSET
-from pyelevator.client.sync.client import SyncClient
 from pyelevator.codec.base import UnsupportedByDialect
-from pyelevator.errors import CheckFailed, KeyNotFound
 
 
-def missing_key(error: CheckFailed) -> KeyNotFound:
-    """Return the KeyError for a deletion whose check that the key is there has failed."""
-    missing = KeyNotFound("Key not found")
-    missing.key = error.keys[0] if error.keys else None
-    return missing
-
-
-def pairs_of(other: Mapping[Any, Any] | Iterable[Any], values: Mapping[str, Data]) -> Iterator[Any]:
-    """Return the pairs that ``update`` of a mapping is called with."""
-    yield from other.items() if isinstance(other, Mapping) else other
-    yield from values.items()
-
-
-class ElevatorMapping(MutableMapping[T, T]):
+class ElevatorMapping(SyncMethods, MappingMethods[T], MutableMapping[T, T]):  # type: ignore[misc]  # for other types
     """A database as a mapping: ``m["k"] = "v"``, ``"k" in m``, ``m.setdefault``, ``for key, value in m.items()``.
 
     Made by :meth:`Elevator.mapping <pyelevator.Elevator.mapping>`, for a database, a view or a snapshot. Keys come in
@@ -42,12 +28,6 @@ class ElevatorMapping(MutableMapping[T, T]):
     ('1', '2', False, 2, {'b': '2', 'c': '3'})
     """
 
-    def __init__(self, client: SyncClient[T]) -> None:
-        self._client: Any = client
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._client!r}>"
-
     def __getitem__(self, key: Data) -> T:
         value: T = self._client.Get(key)
         return value
@@ -56,15 +36,7 @@ class ElevatorMapping(MutableMapping[T, T]):
         self._client.Put(key, value)
 
     def __delitem__(self, key: Data) -> None:
-        batch = self._client.WriteBatch(timeout=self._client.timeout)
-        batch.Check(key, PRESENT)
-        batch.Delete(key)
-        try:
-            batch.Write()
-        except CheckFailed as error:
-            raise missing_key(error) from None
-        finally:
-            batch.Clear()
+        self._delete(key)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, Data) and bool(self._client.Exists(key))
@@ -98,14 +70,6 @@ class ElevatorMapping(MutableMapping[T, T]):
         """Return the value of ``key``, or ``default`` if it is missing."""
         return self._client.Get(key, default)
 
-    def setdefault(self, key: Data, default: Data = "") -> T:
-        """Return the value of ``key``; if it is missing, set it to ``default`` first. No other write comes between."""
-        while True:
-            self._client.PutIfAbsent(key, default)
-            value = self._client.Get(key, UNSET)
-            if value is not UNSET:
-                return value  # type: ignore[no-any-return]
-
     @overload
     def pop(self, key: Data) -> T: ...
 
@@ -114,41 +78,7 @@ class ElevatorMapping(MutableMapping[T, T]):
 
     def pop(self, key: Data, default: Any = UNSET) -> Any:
         """Remove ``key`` and return its value, in one step; ``default``, or KeyError, if it is missing."""
-        try:
-            return self._client.GetAndDelete(key)
-        except KeyNotFound:
-            if default is UNSET:
-                raise
-            return default
-
-    def popitem(self) -> tuple[T, T]:
-        """Remove the first key, and return it with its value.
-
-        Raises:
-            KeyError: there is no key.
-        """
-        while keys := self._client.Slice(None, 1, include_value=False):
-            value = self.pop(keys[0], None)
-            if value is not None:  # else another client has removed it meanwhile
-                return keys[0], value
-        raise KeyError("the mapping is empty")
-
-    def update(  # type: ignore[override]  # it takes more types
-        self, other: Mapping[Any, Any] | Iterable[Any] = (), /, **values: Data
-    ) -> None:
-        """Set many values, in one batch: all of them or none.
-
-        Args:
-            other: a mapping, or an iterable of pairs.
-            values: further keys and values.
-        """
-        with self._client.WriteBatch(timeout=self._client.timeout) as batch:
-            for key, value in pairs_of(other, values):
-                batch.Put(key, value)
-
-    def clear(self) -> None:
-        """Delete every key, in chunks."""
-        self._client.DeleteRange()
+        return self._pop(key, default)
 
     def items(self) -> ItemsView[T, T]:
         """Return a view of the pairs, which are fetched page by page."""

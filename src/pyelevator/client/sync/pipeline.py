@@ -1,13 +1,11 @@
 """Pipeline: many commands in one message, with a handle on the result of each."""
 
-from typing import Any, Self
-
+from pyelevator.client.declaration import SyncBlock
 from pyelevator.client.decoding import T
 from pyelevator.client.pipelines.builder import PipelineBuilder
-from pyelevator.client.pipelines.execution import execute_pipeline
 
 
-class Pipeline(PipelineBuilder[T]):
+class Pipeline(SyncBlock, PipelineBuilder[T]):
     """Commands that travel together: one round trip for all of them, where the server knows how.
 
     Made by :meth:`Elevator.pipeline <pyelevator.Elevator.pipeline>`. Each method queues a command and gives a handle;
@@ -30,32 +28,3 @@ class Pipeline(PipelineBuilder[T]):
     ...     a.result(), p.results
     ('1', [None, '1'])
     """
-
-    def execute(self, *, timeout: float | None = None) -> list[Any]:
-        """Send what is queued. Afterwards the queue is empty, and may be filled again.
-
-        Args:
-            timeout: seconds for all of it; the pipeline's if None.
-
-        Returns:
-            The results, in the order of the commands.
-
-        Raises:
-            ElevatorError: what the first command that failed raised (not with ``raise_errors=False``); its
-                ``other_errors`` are those of later commands. The other handles have their results nevertheless.
-        """
-        self._send_queued(self._timeout if timeout is None else timeout)
-        return self.results
-
-    def _send_queued(self, timeout: float | None) -> None:
-        with self._take() as results:
-            flow = execute_pipeline(self._client._handle, [result.command for result in results])
-            self._resolve(results, self._client._execute(flow, timeout))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._send_queued(self._timeout)
-        self.Clear()
