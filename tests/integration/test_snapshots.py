@@ -317,7 +317,9 @@ def test_the_snapshot_of_a_client_that_left_is_closed_soon():
 
 
 def test_what_a_client_of_a_proxy_leaves_is_given_back(monkeypatch):
-    monkeypatch.setattr("pyelevator.application.cursors._GRACE", 600.0)  # lest the server gives it back by itself
+    monkeypatch.setattr(
+        "pyelevator.application.cursors._RECONNECT_TIME", 600.0
+    )  # lest the server gives it back by itself
     application = Application.in_memory()
     given_back = threading.Event()
     close = application.cursors.close

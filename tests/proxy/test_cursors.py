@@ -19,7 +19,9 @@ from support.eventually import eventually
 
 @pytest.fixture(params=[(), (RequestLog(),)], ids=["passed on", "with an interceptor"])
 def proxied(request, monkeypatch):
-    monkeypatch.setattr("pyelevator.application.cursors._GRACE", 600.0)  # lest the server gives them back by itself
+    monkeypatch.setattr(
+        "pyelevator.application.cursors._RECONNECT_TIME", 600.0
+    )  # lest the server gives them back by itself
     monkeypatch.setattr("pyelevator.proxy.upstreams._ROUND", 600.0)  # lest a heartbeat is what wakes the proxy up
     application = Application.in_memory(Policy(max_cursors=3))
     with serve(application) as server, Proxy([ANY_PORT], server.urls[0], request.param) as proxy:

@@ -27,7 +27,7 @@ from pyelevator.flows import Effect, Interceptor, Sleep, compose, drive, encode_
 from pyelevator.messages import Request, Response
 from pyelevator.monitoring import ServerStats
 
-_UNKNOWN: Final = (UnknownUid, UnknownName)
+_UNKNOWN_DATABASE: Final = (UnknownUid, UnknownName)
 """Errors that may be only because another server has changed a shared catalog."""
 
 _REMOTE_WORKERS: Final = 24
@@ -129,7 +129,7 @@ class Application:
         try:
             return handler(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
-            if not (isinstance(error, _UNKNOWN) and self.catalog.is_shared):
+            if not (isinstance(error, _UNKNOWN_DATABASE) and self.catalog.is_shared):
                 return self._context.failure(error, request.command, request.id)
         try:  # once more, as another server may just have created what the request names
             self.catalog.refresh()  # or another thread has done so, since the name was looked up
@@ -153,7 +153,7 @@ class Application:
         try:
             return handler.try_handle(self.catalog, request, self._context)
         except Exception as error:  # noqa: BLE001 - as above
-            if isinstance(error, _UNKNOWN) and self.catalog.is_shared:
+            if isinstance(error, _UNKNOWN_DATABASE) and self.catalog.is_shared:
                 return None
             return self._context.failure(error, request.command, request.id)
 

@@ -9,7 +9,7 @@ from pyelevator.application.fairness import Cooperation
 from pyelevator.application.monitoring.monitor import Monitor
 from pyelevator.application.monitoring.slow_log import SlowLog
 from pyelevator.application.policy import Policy
-from pyelevator.application.tasks import Tasks
+from pyelevator.application.running_tasks import Tasks
 from pyelevator.commands import Command
 from pyelevator.engines.base import EngineError
 from pyelevator.errors import Id

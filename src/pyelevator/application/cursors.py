@@ -56,7 +56,7 @@ _MAX_ENDED: Final = 10_000
 _ABANDONED: Final = 10.0
 """Seconds of idleness after which a cursor may be evicted for another one of the same peer."""
 
-_GRACE: Final = 5.0
+_RECONNECT_TIME: Final = 5.0
 """Seconds that a cursor is kept after its connection has ended."""
 
 
@@ -196,7 +196,7 @@ class Cursors:
     def _expire(self) -> None:
         now = self._clock()
         for cursor in list(self._cursors.values()):
-            max_idle = min(self._max_idle, _GRACE) if cursor.is_disconnected else self._max_idle
+            max_idle = min(self._max_idle, _RECONNECT_TIME) if cursor.is_disconnected else self._max_idle
             is_idle = not cursor.users and now - cursor.used_at > max_idle
             if is_idle or now - cursor.opened_at > self._max_age:
                 self._end(cursor)

@@ -13,7 +13,7 @@ _log: Final = logging.getLogger("pyelevator.application")
 
 def failure_response(error: Exception, request_id: Id | None = None) -> Response:
     """Return the response for an error, of any class; an error of the server itself is logged."""
-    describe = next(describe for kind, describe in _FAILURES if isinstance(error, kind))
+    describe = next(describe for kind, describe in _DESCRIPTIONS if isinstance(error, kind))
     return Response.failure(*describe(error), request_id)
 
 
@@ -22,7 +22,7 @@ def _internal(error: Exception) -> tuple[ErrorCode, str]:
     return ErrorCode.RUNTIME, f"internal error: {type(error).__name__}"
 
 
-_FAILURES: Final[Sequence[tuple[type[Exception], Callable[[Any], tuple[ErrorCode, str]]]]] = (
+_DESCRIPTIONS: Final[Sequence[tuple[type[Exception], Callable[[Any], tuple[ErrorCode, str]]]]] = (
     (ServerError, lambda error: (error.code, error.message)),
     (EngineError, lambda error: (error.code, error.client_message)),
     (OSError, lambda error: (ErrorCode.OS, error.strerror or str(error))),

@@ -41,7 +41,7 @@ def check_values_size(size: int, context: Context) -> int:
 
 
 @define
-class ByteCounter:
+class ValueCounter:
     """Counts the values of many keys while they are read, so that the limit is checked before all are in memory.
 
     Attributes:

@@ -13,7 +13,7 @@ from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.errors import DatabaseError
 
 
-def _refuse(*_: Any, **__: Any) -> NoReturn:
+def _refuse_change(*_: Any, **__: Any) -> NoReturn:
     """Refuse what is no reading, with a DatabaseError."""
     raise DatabaseError("a snapshot is only read; send this to the database itself")
 
@@ -54,7 +54,7 @@ class _SharedView(ReadView):
 class SnapshotEngine(_SharedView, Engine):
     """An engine that reads a snapshot of another one, and refuses to write. Two of the same snapshot are equal."""
 
-    write = update = compact = backup = approximate_size = _refuse
+    write = update = compact = backup = approximate_size = _refuse_change
 
     def snapshot(self) -> ReadView:
         return _SharedView(self._view)
@@ -70,7 +70,7 @@ class SnapshotDatabase:
         peer: that asks, see ``Request.peer``; a snapshot is read by the client that has taken it.
     """
 
-    reopen_after_failure = repair = _refuse
+    reopen_after_failure = repair = _refuse_change
 
     def __init__(self, database: Database, cursors: Cursors, cursor: bytes, peer: str | None) -> None:
         self._database, self._cursors, self._id, self._peer = database, cursors, cursor, peer

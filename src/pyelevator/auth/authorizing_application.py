@@ -51,13 +51,13 @@ class AuthorizingApplication(ApplicationWrapper):
         if len(requests) == 1:
             return [self(requests[0])]
         allowed: list[Request] = []
-        refusals = [self._authorize(request, allowed.append, _no_response) for request in requests]
+        refusals = [self._authorize(request, allowed.append, _leave_unanswered) for request in requests]
         responses = iter(self._application.respond_together(allowed) if allowed else ())
         return [refusal or next(responses) for refusal in refusals]
 
     def refuses(self, outline: Request) -> Response | None:
         """Return the refusal of a request of which only the outline is decoded; None if it may be decoded further."""
-        return None if self._is_unknown(outline) else self._authorize(outline, _no_response, _no_response)
+        return None if self._is_unknown(outline) else self._authorize(outline, _leave_unanswered, _leave_unanswered)
 
     def _is_unknown(self, request: Request) -> bool:
         """Return True if another server may have created the database of a request a moment ago."""
@@ -104,5 +104,5 @@ class AuthorizingApplication(ApplicationWrapper):
         return collect_responses(failures, request.id) if all_failed else Response(outcomes, id=request.id)
 
 
-def _no_response(_: Request) -> Response | None:
+def _leave_unanswered(_: Request) -> Response | None:
     return None

@@ -95,7 +95,7 @@ def read_permissions(path: Path) -> dict[str, Permissions]:
     """
     try:
         tables = tomllib.loads(read_file(path))
-        return {name: _parse_table(name, table) for name, table in tables.items()}
+        return {name: _parse_client(name, table) for name, table in tables.items()}
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -103,7 +103,7 @@ def read_permissions(path: Path) -> dict[str, Permissions]:
         raise UsageError(f"{path}: {reason}") from error
 
 
-def _parse_table(name: str, table: Any) -> Permissions:
+def _parse_client(name: str, table: Any) -> Permissions:
     if not isinstance(table, dict):
         raise ValueError(f"{name} is no table; a client's begins with [{name}]")  # noqa: TRY004 - a fault of the file
     key = table.pop("key", None)

@@ -7,7 +7,7 @@ from pyelevator.flows import Flow, Forward
 from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
 
-_OVERHEAD = 200
+_ENTRY_OVERHEAD = 200
 """Approximate bytes that an entry takes beside its key and value."""
 
 
@@ -74,14 +74,14 @@ class Cache:
                 return
             self._remove(entry)
             self._values[entry] = value
-            self._bytes += len(entry[1]) + len(value) + _OVERHEAD
+            self._bytes += len(entry[1]) + len(value) + _ENTRY_OVERHEAD
             while self._bytes > self._max_bytes:
                 self._remove(next(iter(self._values)))
 
     def _remove(self, entry: tuple[str | None, bytes]) -> None:
         value = self._values.pop(entry, None)
         if value is not None:
-            self._bytes -= len(entry[1]) + len(value) + _OVERHEAD
+            self._bytes -= len(entry[1]) + len(value) + _ENTRY_OVERHEAD
 
     def _invalidate(self, request: Request) -> None:
         command = request.command

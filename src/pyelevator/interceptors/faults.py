@@ -12,10 +12,10 @@ from pyelevator.flows import Flow, Forward, sleep
 from pyelevator.forks import ProcessLock
 from pyelevator.messages import Request, Response
 
-_POLL_INTERVAL: Final = 0.002
+_REORDER_INTERVAL: Final = 0.002
 """Seconds between two checks whether another request has passed."""
 
-_KINDS: Final[Mapping[str, tuple[int, Callable[[str], ElevatorError] | None]]] = {
+_FAULT_KINDS: Final[Mapping[str, tuple[int, Callable[[str], ElevatorError] | None]]] = {
     "delay": (1, None),
     "drop_request": (0, lambda verb: RequestTimeout(f"{verb} was dropped by a fault on its way out")),
     "drop_response": (1, lambda verb: RequestTimeout(f"the answer to {verb} was dropped by a fault on its way back")),
@@ -55,8 +55,8 @@ class Fault:
 
     @kind.validator
     def _check_kind(self, _: object, kind: str) -> None:
-        if kind not in _KINDS:
-            raise UsageError(f"there is no fault {kind!r}; there are {', '.join(_KINDS)}")
+        if kind not in _FAULT_KINDS:
+            raise UsageError(f"there is no fault {kind!r}; there are {', '.join(_FAULT_KINDS)}")
 
 
 class Faults:
@@ -94,7 +94,7 @@ class Faults:
             yield from sleep(rule.seconds)
         elif rule.kind == "reorder":
             yield from self._wait_for_another(rule.seconds)
-        executions, error = _KINDS[rule.kind]
+        executions, error = _FAULT_KINDS[rule.kind]
         response = Response.failure(rule.code, rule.message, request.id)
         for _ in range(executions):
             response = yield from forward(request)
@@ -105,10 +105,10 @@ class Faults:
     def _wait_for_another(self, seconds: float) -> Flow[None]:
         """Wait until another request has its response, or the time is over."""
         before = self._passed
-        for _ in range(math.ceil(seconds / _POLL_INTERVAL)):
+        for _ in range(math.ceil(seconds / _REORDER_INTERVAL)):
             if self._passed != before:
                 return
-            yield from sleep(_POLL_INTERVAL)
+            yield from sleep(_REORDER_INTERVAL)
 
     def _rule_for(self, request: Request) -> Fault | None:
         verb = request.command.verb

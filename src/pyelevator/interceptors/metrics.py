@@ -10,7 +10,7 @@ from pyelevator.flows import Flow, Forward
 from pyelevator.interceptors.database_names import DatabaseNames
 from pyelevator.messages import Request, Response
 
-OTHER: Final = "other"
+OTHER_LABEL: Final = "other"
 """The label of databases and verbs that have no label of their own."""
 
 try:
@@ -81,7 +81,7 @@ class Metrics:
             raise
         finally:
             verb, database = request.command.verb, self._names.database(request)
-            labels = verb if verb in COMMANDS else OTHER, database if database in self._labels else OTHER
+            labels = verb if verb in COMMANDS else OTHER_LABEL, database if database in self._labels else OTHER_LABEL
             self._requests.labels(*labels, outcome).inc()
             self._seconds.labels(*labels).observe(self._clock() - started)
         return response

@@ -57,7 +57,7 @@ class Prefix:
         translate = _TRANSLATIONS.get(kind)
         if translate is not None:
             return translate(self, command)  # type: ignore[no-any-return]
-        make, names, additions = _fields(kind)
+        make, names, additions = _key_fields(kind)
         if not additions:
             return command
         values = [getattr(command, name) for name in names]
@@ -87,7 +87,7 @@ def _entries(prefix: bytes, entries: Iterable[Any]) -> list[Any]:
     return [(kind, prefix + key, *value) for kind, key, *value in entries]
 
 
-def _end(prefix: bytes, end: bytes | None) -> bytes | None:
+def _prefixed_end(prefix: bytes, end: bytes | None) -> bytes | None:
     """Add the prefix to an end of a range. An open one stays so: the prefix of the range limits it."""
     return None if end is None else prefix + end
 
@@ -109,8 +109,8 @@ KEY_FIELDS: Final[Mapping[str, _Add]] = {
     "keys": lambda prefix, keys: [prefix + key for key in keys],
     "ops": _entries,
     "checks": _entries,
-    "start": _end,
-    "stop": _end,
+    "start": _prefixed_end,
+    "stop": _prefixed_end,
     "prefix": _prefixed_start,
     "ranges": lambda prefix, ranges: [
         (_prefixed_start(prefix, start), _prefixed_stop(prefix, stop)) for start, stop in ranges
@@ -123,7 +123,7 @@ _WITHOUT_PREFIX: Final[Mapping[str, _Add]] = {**KEY_FIELDS, "start": _prefixed_s
 
 
 @cache
-def _fields(kind: type[Command]) -> tuple[Callable[..., Any], Sequence[str], Sequence[tuple[int, _Add]]]:
+def _key_fields(kind: type[Command]) -> tuple[Callable[..., Any], Sequence[str], Sequence[tuple[int, _Add]]]:
     """Return what makes a command of its fields, their names, and the places of those that hold keys with what to add.
 
     This is several times as quick as ``evolve``, which asks for the fields at each call.
@@ -133,13 +133,13 @@ def _fields(kind: type[Command]) -> tuple[Callable[..., Any], Sequence[str], Seq
     return getattr(kind, "make", kind), names, [(at, table[name]) for at, name in enumerate(names) if name in table]
 
 
-def _range(translation: Prefix, command: Range) -> Range:
+def _prefixed_range(translation: Prefix, command: Range) -> Range:
     prefix = translation.prefix
-    start, stop = _end(prefix, command.start), _end(prefix, command.stop)
+    start, stop = _prefixed_end(prefix, command.start), _prefixed_end(prefix, command.stop)
     return evolve(command, start=start, stop=stop, prefix=_prefixed_start(prefix, command.prefix))
 
 
-def _slice(translation: Prefix, command: Slice) -> Slice:
+def _prefixed_slice(translation: Prefix, command: Slice) -> Slice:
     """Request the keys in any case: a slice may leave the prefix at either end, and those rows are removed.
 
     One without a start begins with the prefix, or if it is reverse, before the first key after those with the prefix.
@@ -153,8 +153,8 @@ def _slice(translation: Prefix, command: Slice) -> Slice:
 
 _TRANSLATIONS: Final[Mapping[type, Callable[[Prefix, Any], Any]]] = {
     Pipeline: lambda translation, pipeline: Pipeline(list(map(translation.add_to, pipeline.commands))),
-    Range: _range,
-    Slice: _slice,
+    Range: _prefixed_range,
+    Slice: _prefixed_slice,
 }
 """Commands that take more than a prefix before the keys in their fields, or are not made of these in their order."""
 
@@ -162,7 +162,7 @@ _TRANSLATIONS: Final[Mapping[type, Callable[[Prefix, Any], Any]]] = {
 # Keys in responses
 
 
-def _outcomes(translation: Prefix, pipeline: Pipeline, response: Response) -> Response:
+def _pipeline_outcomes(translation: Prefix, pipeline: Pipeline, response: Response) -> Response:
     pairs = zip(pipeline.commands, response.payload, strict=True)
     return evolve(response, payload=[translation.remove_from_outcome(command, outcome) for command, outcome in pairs])
 
@@ -223,7 +223,7 @@ def _cut(pairs: list[Any], size: int) -> list[Any]:
 _Remove: TypeAlias = Callable[[Prefix, Any, Response], Response]
 
 _RESPONSES: Final[Mapping[type, _Remove]] = {
-    Pipeline: _outcomes,
+    Pipeline: _pipeline_outcomes,
     Range: _range_rows,
     Slice: _slice_rows,
     DeleteRange: _deleted_chunk,

@@ -23,7 +23,7 @@ class ReplayMismatch(ElevatorError):
     """A request differs from the next one in the journal; the message shows both."""
 
 
-def _to_json(value: Any) -> Any:
+def _data_to_json(value: Any) -> Any:
     """Convert a value to what JSON can hold."""
     if isinstance(value, bytes):
         try:
@@ -31,43 +31,47 @@ def _to_json(value: Any) -> Any:
         except UnicodeDecodeError:
             return {"hex": value.hex()}
     if isinstance(value, (list, tuple)):
-        return [_to_json(item) for item in value]
+        return [_data_to_json(item) for item in value]
     if isinstance(value, dict):
-        return {"map": [[_to_json(key), _to_json(item)] for key, item in value.items()]}
+        return {"map": [[_data_to_json(key), _data_to_json(item)] for key, item in value.items()]}
     return value
 
 
-def _from_json(value: Any) -> Any:
-    """Convert back what :func:`_to_json` made; every string was bytes."""
+def _data_from_json(value: Any) -> Any:
+    """Convert back what :func:`_data_to_json` made; every string was bytes."""
     if isinstance(value, str):
         return value.encode("utf-8")
     if isinstance(value, list):
-        return [_from_json(item) for item in value]
+        return [_data_from_json(item) for item in value]
     if isinstance(value, dict):
-        return bytes.fromhex(value["hex"]) if "hex" in value else {_text(k): _from_json(v) for k, v in value["map"]}
+        return (
+            bytes.fromhex(value["hex"])
+            if "hex" in value
+            else {_key_from_json(k): _data_from_json(v) for k, v in value["map"]}
+        )
     return value
 
 
-def _text(key: Any) -> str:
-    data: bytes = _from_json(key)
+def _key_from_json(key: Any) -> str:
+    data: bytes = _data_from_json(key)
     return data.decode("utf-8", "surrogateescape")
 
 
 def _command_to_json(command: Command) -> list[Any]:
     names = [attribute.name for attribute in fields(type(command)) if attribute.eq]
-    return [command.verb, {name: _to_json(getattr(command, name)) for name in names}]
+    return [command.verb, {name: _data_to_json(getattr(command, name)) for name in names}]
 
 
 _REST: Final[Mapping[str, Callable[[Any], Any]]] = {
     "status": Status,
     "more": bool,
-    "cursor": _from_json,
+    "cursor": _data_from_json,
     "features": tuple,
     "max_message": int,
 }
 """Fields of a success that stand in a line if they differ from their defaults, and what reads them."""
 
-_PLAIN: Final = Response()
+_PLAIN_RESPONSE: Final = Response()
 
 
 def to_line(request: Request, response: Response) -> str:
@@ -75,9 +79,11 @@ def to_line(request: Request, response: Response) -> str:
     if response.code is not None:
         answer = {"code": int(response.code), "message": response.message}
     else:
-        answer = {"payload": _to_json(response.payload)}
+        answer = {"payload": _data_to_json(response.payload)}
         rest = {name: getattr(response, name) for name in _REST}
-        answer |= {name: _to_json(value) for name, value in rest.items() if value != getattr(_PLAIN, name)}
+        answer |= {
+            name: _data_to_json(value) for name, value in rest.items() if value != getattr(_PLAIN_RESPONSE, name)
+        }
     return json.dumps({"command": _command_to_json(request.command), "uid": request.uid, "answer": answer})
 
 
@@ -85,7 +91,7 @@ def _response_from_json(answer: dict[str, Any], request: Request) -> Response:
     if "code" in answer:
         return Response.failure(ErrorCode(answer["code"]), answer["message"], request.id)
     rest = {name: read(answer[name]) for name, read in _REST.items() if name in answer}
-    return Response(_from_json(answer["payload"]), id=request.id, **rest)
+    return Response(_data_from_json(answer["payload"]), id=request.id, **rest)
 
 
 class Recorder:
@@ -155,7 +161,7 @@ class Replayer:
         yield from ()
         with self._lock():
             number, line = next(self._lines, (0, ""))
-        entry: dict[str, Any] = _parse(number, line) if line.strip() else {"command": _END}
+        entry: dict[str, Any] = _parse_line(number, line) if line.strip() else {"command": _JOURNAL_END}
         asked = {"command": _command_to_json(request.command), "uid": request.uid}
         if (entry["command"], entry.get("uid")) != (asked["command"], asked["uid"]):
             expected = {key: entry[key] for key in asked if key in entry}
@@ -163,10 +169,10 @@ class Replayer:
         return _response_from_json(entry["answer"], request)
 
 
-_END: Final = "the end of the journal"
+_JOURNAL_END: Final = "the end of the journal"
 
 
-def _parse(number: int, line: str) -> dict[str, Any]:
+def _parse_line(number: int, line: str) -> dict[str, Any]:
     try:
         entry: dict[str, Any] = json.loads(line)
         verb, arguments = entry["command"]

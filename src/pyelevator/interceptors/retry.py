@@ -27,7 +27,7 @@ from pyelevator.messages import Request, Response
 
 _RETRYABLE: Final = (RequestTimeout, ConnectFailed)
 _NOTHING_DONE: Final = (ConnectFailed, PoolTimeout, DatabaseUnavailable, WriteConflict)
-_FAILURES: Final[tuple[type[DatabaseUnavailable | WriteConflict | OutcomeUnknown], ...]] = (
+_TRANSIENT: Final[tuple[type[DatabaseUnavailable | WriteConflict | OutcomeUnknown], ...]] = (
     DatabaseUnavailable,
     WriteConflict,
     OutcomeUnknown,
@@ -35,7 +35,7 @@ _FAILURES: Final[tuple[type[DatabaseUnavailable | WriteConflict | OutcomeUnknown
 """The failures answered by a server that are not final."""
 
 
-def _number(minimum: float, maximum: float) -> Any:
+def _number_validator(minimum: float, maximum: float) -> Any:
     def check(_: Any, attribute: Any, value: Any) -> None:
         if not is_number(value):
             raise ArgumentTypeError(f"{attribute.name} must be a number, not {type(value).__name__}")
@@ -79,9 +79,9 @@ class Retry:
     """
 
     attempts: int = field(default=3, validator=lambda _, attribute, value: positive_integer(value, attribute.name))
-    backoff: float = field(default=0.05, validator=_number(0, 3600))
-    factor: float = field(default=2.0, validator=_number(1, 1000))
-    jitter: float = field(default=0.5, validator=_number(0, 1))
+    backoff: float = field(default=0.05, validator=_number_validator(0, 3600))
+    factor: float = field(default=2.0, validator=_number_validator(1, 1000))
+    jitter: float = field(default=0.5, validator=_number_validator(0, 1))
     deadline: float | None = field(default=None, converter=check_timeout)
     attempt_timeout: float | None = field(default=None, converter=check_timeout)
     writes: bool = False
@@ -105,7 +105,7 @@ class Retry:
             limit = self._attempt_deadline(deadline, self.attempts - len(earlier))
             try:
                 response = yield from forward(evolve(request, deadline=limit))
-                failure = _failure(response)
+                failure = _transient_failure(response)
                 delay = next(delays, None)
                 if failure is None or not self._may_retry(request, failure, delay, deadline):
                     return response
@@ -134,11 +134,11 @@ class Retry:
         return repeatable or isinstance(error, _NOTHING_DONE)
 
 
-def _failure(response: Response) -> ElevatorError | None:
+def _transient_failure(response: Response) -> ElevatorError | None:
     """Return the error that a response stands for, if that is one after which to try again."""
     if response.code is not ErrorCode.DATABASE:
         return None
-    kind = next((kind for kind in _FAILURES if response.message.startswith(kind.MESSAGE_PREFIX)), None)
+    kind = next((kind for kind in _TRANSIENT if response.message.startswith(kind.MESSAGE_PREFIX)), None)
     return None if kind is None else kind(response.message)
 
 

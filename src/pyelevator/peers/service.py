@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
-from pyelevator.application.monitoring.metrics import Family
+from pyelevator.application.monitoring.metric_families import Family
 
 
 class Service(ABC):

@@ -13,7 +13,7 @@ from typing import Any, Final, Unpack
 from attrs import evolve
 
 from pyelevator._options import complete, part_of, signature_from
-from pyelevator.application.monitoring.metrics import Family, proxy_metrics
+from pyelevator.application.monitoring.metric_families import Family, proxy_metrics
 from pyelevator.codec import Limits
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed

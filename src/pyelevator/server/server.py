@@ -15,7 +15,7 @@ from attrs import evolve
 
 from pyelevator._options import complete, signature_from
 from pyelevator.application import Application, InterceptedApplication
-from pyelevator.application.monitoring.metrics import Family, server_metrics
+from pyelevator.application.monitoring.metric_families import Family, server_metrics
 from pyelevator.application.monitoring.monitor import monitor_of
 from pyelevator.auth import ClientAuth
 from pyelevator.codec import Limits

@@ -24,7 +24,7 @@ def _is_not_encodable(name: str) -> bool:
     return False
 
 
-_REFUSALS: Final[Sequence[tuple[Callable[[str], bool], str]]] = (
+_REASONS_TO_REFUSE: Final[Sequence[tuple[Callable[[str], bool], str]]] = (
     (lambda name: not name, "A database needs a name"),
     (lambda name: "\0" in name, "A database name cannot hold NUL"),
     (_is_not_encodable, "A database name must be text or bytes that a file name can hold"),
@@ -36,7 +36,7 @@ _REFUSALS: Final[Sequence[tuple[Callable[[str], bool], str]]] = (
 
 def reason_to_refuse(name: str) -> str | None:
     """Return why no database can have this name; None if one can."""
-    return next((text for refused, text in _REFUSALS if refused(name)), None)
+    return next((text for refused, text in _REASONS_TO_REFUSE if refused(name)), None)
 
 
 class LocatedName(str):

@@ -71,7 +71,7 @@ class Store(CatalogStore):
         """Return the databases as they were created, None without a store file; raise a StoreError if it is damaged."""
         try:
             found = next(filter(_has_content, (self.path, *self.legacy_paths)), None)
-            return None if found is None else _read(found)
+            return None if found is None else _read_entries(found)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
 
@@ -95,7 +95,7 @@ def _has_content(path: Path) -> bool:
     return True
 
 
-def _read(path: Path) -> list[Entry]:
+def _read_entries(path: Path) -> list[Entry]:
     try:
         # An old server wrote some names as raw bytes, which need not be UTF-8.
         content = json.loads(path.read_bytes().removeprefix(BOM_UTF8).decode("utf-8", "surrogateescape"))

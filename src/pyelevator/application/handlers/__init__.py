@@ -26,7 +26,7 @@ def _unbounded_cost(_: object) -> int:
     return UNBOUNDED
 
 
-_PIPELINED: Final[Mapping[type[Command], Handler]] = {
+_PIPELINED_HANDLERS: Final[Mapping[type[Command], Handler]] = {
     commands.Get: ReadHandler(keys.get, from_value=keys.value_or_raise, returns_value=True),
     commands.Exists: ReadHandler(keys.exists, from_value=keys.is_value),
     commands.MGet: ReadHandler(keys.multi_get, lambda c: len(c.keys)),
@@ -47,9 +47,9 @@ _PIPELINED: Final[Mapping[type[Command], Handler]] = {
 """The commands that a pipeline may contain."""
 
 HANDLERS: Final[Mapping[type[Command], Handler]] = {
-    **_PIPELINED,
+    **_PIPELINED_HANDLERS,
     commands.DeleteRange: UpdateHandler(updates.decide_delete_range, _unbounded_cost),
-    commands.Pipeline: pipeline_handler(_PIPELINED),
+    commands.Pipeline: pipeline_handler(_PIPELINED_HANDLERS),
     commands.Ping: AdminHandler(lambda *_: b"PONG", is_quick=True),
     commands.DbConnect: AdminHandler(admin.connect, is_quick=True),
     commands.DbList: AdminHandler(

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from pyelevator.application.context import Context
 from pyelevator.application.fairness import CheckpointedRows
 from pyelevator.application.handlers.kinds import MAX_INLINE_COST
-from pyelevator.application.limits import ByteCounter, check_values_size, size_of_values
+from pyelevator.application.limits import ValueCounter, check_values_size, size_of_values
 from pyelevator.application.response_space import response_space
 from pyelevator.commands import Batch, ConditionalBatch, Exists, Get, GetAndDelete, MGet, Put
 from pyelevator.engines.base import Engine, is_complete
@@ -102,7 +102,7 @@ class _LargeValues(Exception):
 
 def _pack_one_by_one(engine: Engine, command: MGet, request: Request, context: Context, reported: int) -> Response:
     """Return the response with values that are packed as they are read, so that each is an object for a moment only."""
-    sink, counter, status = cast("Any", request.row_sink)(), ByteCounter(context, reported), Status.SUCCESS
+    sink, counter, status = cast("Any", request.row_sink)(), ValueCounter(context, reported), Status.SUCCESS
     with closing(engine.snapshot()) as view:
         for key in command.keys:
             values = [view.get(key)]
@@ -114,7 +114,7 @@ def _pack_one_by_one(engine: Engine, command: MGet, request: Request, context: C
 
 
 def _read_values(engine: Engine, command: MGet, context: Context, max_listed: float) -> list[bytes | None]:
-    counter = ByteCounter(context)
+    counter = ValueCounter(context)
 
     def on_values(found: Sequence[bytes | None]) -> None:
         counter(found)

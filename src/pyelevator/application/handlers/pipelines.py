@@ -18,14 +18,14 @@ from pyelevator.application.handlers.kinds import (
     WriteHandler,
     check_batch_size,
 )
-from pyelevator.application.limits import ByteCounter, size_of, size_of_values
+from pyelevator.application.limits import ValueCounter, size_of, size_of_values
 from pyelevator.application.response_space import ResponseSpace, response_space
 from pyelevator.commands import Command, Delete, Pipeline, Put
 from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
 
-_MAX_KEYS: Final = 1 << 16
+_MAX_KEYS_READ: Final = 1 << 16
 """Keys that are read at once."""
 
 _REPORTED: Final = 64 << 10
@@ -121,7 +121,7 @@ class _PipelineRun:
     def _run_of(self, handler: Any) -> _Run:
         if isinstance(handler, UpdateHandler):
             return partial(self._each, self._run_update), CHUNK_ROWS
-        return (self._multi_get, _MAX_KEYS) if handler.from_value else (partial(self._each, self._run_read), 1)
+        return (self._multi_get, _MAX_KEYS_READ) if handler.from_value else (partial(self._each, self._run_read), 1)
 
     def _each(self, run: Callable[[Any], Any], batch: Iterable[Any]) -> Iterator[Any]:
         """Yield the outcome of each command; the error of one is no other's."""
@@ -138,7 +138,7 @@ class _PipelineRun:
         values: Iterable[bytes | None] = map(self.engine.get, keys)
         if len(keys) >= CHUNK_ROWS and self.bytes_left >= 0:
             with suppress(Exception):
-                counter = ByteCounter(self.context)
+                counter = ValueCounter(self.context)
                 values = collected = self.engine.collect(keys, counter)
                 if self._are_outcomes(batch, collected):
                     counter.report(size_of_values(collected))

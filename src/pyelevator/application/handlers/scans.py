@@ -60,7 +60,7 @@ def _collect_all(view: ReadView, command: Range, request: Request, context: Cont
     if view.is_large(bounds):
         bounds = evolve(bounds, fill_cache=False)
     scan = view.chunks(bounds)
-    result = _collect(scan, policy.max_range, policy.max_range_bytes, request, context)
+    result = _collect_rows(scan, policy.max_range, policy.max_range_bytes, request, context)
     _check_limit(result.more, context)
     return result.rows
 
@@ -109,7 +109,9 @@ def _collect_page(
     """Return a page of a range; ``before`` are the rows and bytes of those before it: the limits are for all pages."""
     max_rows, max_bytes = context.policy.max_range - before[0], context.policy.max_range_bytes - before[1]
     page_bytes = max_bytes if command.max_bytes is None else min(command.max_bytes, max_bytes)
-    page = _collect(view.chunks(_range_bounds(command)), min(max_rows, _MAX_PAGE_ROWS), page_bytes, request, context)
+    page = _collect_rows(
+        view.chunks(_range_bounds(command)), min(max_rows, _MAX_PAGE_ROWS), page_bytes, request, context
+    )
     _check_limit(page.more and (len(page.rows) >= max_rows or page.size >= max_bytes), context)
     return page
 
@@ -126,36 +128,36 @@ def _next_start(page: ScanResult) -> bytes:
 def scan_slice(engine: Engine, command: Slice, request: Request, context: Context) -> Response:
     """Handle a SLICE."""
     if command.cursor is False:
-        return _slice(engine, command, request, context)
+        return _read_slice(engine, command, request, context)
     if command.cursor is True:
         return _slice_new_snapshot(engine, command, request, context)
     if command.count < 1:
         context.cursors.close(command.cursor, engine, request)
         return Response([], id=request.id)
     with context.cursors.reading(command.cursor, engine, request) as cursor:
-        return evolve(_slice(cursor.views[engine], command, request, context), cursor=command.cursor)
+        return evolve(_read_slice(cursor.views[engine], command, request, context), cursor=command.cursor)
 
 
 def _slice_new_snapshot(engine: Engine, command: Slice, request: Request, context: Context) -> Response:
     """Return a slice of a new snapshot, which is kept if there may be more to read from it."""
     with ExitStack() as closing:
         snapshot = closing.enter_context(engine.snapshot())
-        response = _slice(snapshot, command, request, context)
+        response = _read_slice(snapshot, command, request, context)
         if response.more or len(response.payload) >= command.count > 0:
             response = evolve(response, cursor=context.cursors.add({engine: snapshot}, request).id)
             closing.pop_all()
     return response
 
 
-def _slice(view: ReadView, command: Slice, request: Request, context: Context) -> Response:
+def _read_slice(view: ReadView, command: Slice, request: Request, context: Context) -> Response:
     if command.count < 1:
         return Response([], id=request.id)
     bounds = _slice_bounds(command)
     max_rows, max_bytes = min(command.count, context.policy.max_range), context.policy.max_range_bytes
     if command.max_bytes is not None:
-        result = _collect(view.chunks(bounds), max_rows, min(command.max_bytes, max_bytes), request, context)
+        result = _collect_rows(view.chunks(bounds), max_rows, min(command.max_bytes, max_bytes), request, context)
         return Response(result.rows, id=request.id, more=result.more and len(result.rows) < command.count)
-    result = _collect(view.chunks(bounds), max_rows, max_bytes, request, context)
+    result = _collect_rows(view.chunks(bounds), max_rows, max_bytes, request, context)
     _check_limit(result.more and len(result.rows) < command.count, context)
     return Response.ok(result.rows, request.id)
 
@@ -184,7 +186,7 @@ def count_range(engine: Engine, command: Count, request: Request, context: Conte
 # Both
 
 
-def _collect(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Request, context: Context) -> ScanResult:
+def _collect_rows(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Request, context: Context) -> ScanResult:
     """Return the first rows of a scan, at most so many, until they have so many bytes, but at least one."""
     cooperation, space = context.cooperation, response_space()
     remaining = budget = max(max_bytes, 1)

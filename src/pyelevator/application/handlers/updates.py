@@ -21,9 +21,9 @@ from pyelevator.errors import CheckFailed, WrongValue
 _FEW: Final = 8
 """Keys of checks that are read one by one; more are read together, as each may be a round trip."""
 
-_NUMBER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
-_SMALLEST: Final = -(1 << 63)
-_LARGEST: Final = (1 << 63) - 1
+_INT64: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_MIN_INT64: Final = -(1 << 63)
+_MAX_INT64: Final = (1 << 63) - 1
 
 
 def decide_batch(command: ConditionalBatch, view: ReadView) -> Decision[None]:
@@ -47,16 +47,16 @@ def decide_increment(command: Increment, view: ReadView) -> Decision[bytes]:
     value = view.get(command.key)
     number = command.initial if value is None else _parse_number(value)
     total = number + command.by
-    if not _SMALLEST <= total <= _LARGEST:
+    if not _MIN_INT64 <= total <= _MAX_INT64:
         raise WrongValue(f"{number} and {command.by} make more than fits into 64 bits; nothing was written")
     text = b"%d" % total
     return ((PUT, command.key, text),), text
 
 
 def _parse_number(value: bytes) -> int:
-    if _NUMBER.fullmatch(value) is not None:
+    if _INT64.fullmatch(value) is not None:
         number = int(value)
-        if _SMALLEST <= number <= _LARGEST:
+        if _MIN_INT64 <= number <= _MAX_INT64:
             return number
     raise WrongValue("the value is not a whole number of 64 bits in decimal digits; nothing was written")
 
@@ -67,8 +67,8 @@ def decide_get_and_delete(command: GetAndDelete, view: ReadView) -> Decision[byt
     return ((DELETE, command.key),), value
 
 
-_CHUNK_KEYS: Final = 4096
-_CHUNK_BYTES: Final = 1 << 20
+_DELETED_KEYS: Final = 4096
+_DELETED_BYTES: Final = 1 << 20
 """Keys, and about how many bytes of them, that are deleted in one step; other writes wait as long."""
 
 
@@ -76,6 +76,6 @@ def decide_delete_range(command: DeleteRange, view: ReadView) -> Decision[list[b
     """Return what deletes the first keys of a range, and how many they are, with the last of them if more follow."""
     bounds = Bounds(command.start, command.stop, command.prefix, include_value=False, fill_cache=False)
     with view.chunks(bounds) as chunks:
-        keys, _ = chunks.read(_CHUNK_KEYS, _CHUNK_BYTES)
+        keys, _ = chunks.read(_DELETED_KEYS, _DELETED_BYTES)
         further, _ = chunks.read(1, 1)
     return [(DELETE, key) for key in keys], [b"%d" % len(keys), *(keys[-1:] if further else ())]

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from pyelevator.monitoring import Latency
 
-_MICROSECONDS: Final = 1e6
+_PER_SECOND: Final = 1e6
 _BUCKET_BITS: Final = 3
 _LINEAR: Final = 1 << (_BUCKET_BITS + 1)
 """Microseconds up to which there is a bucket for each."""
@@ -25,7 +25,7 @@ def bucket_of(seconds: float) -> int:
     >>> bucket_of(0.000007), bucket_of(0.001), upper_bound(bucket_of(0.001))
     (7, 63, 0.001024)
     """
-    microseconds = int(seconds * _MICROSECONDS)
+    microseconds = int(seconds * _PER_SECOND)
     if microseconds < _LINEAR:
         return max(0, microseconds)
     shift = microseconds.bit_length() - _BUCKET_BITS - 1
@@ -35,9 +35,9 @@ def bucket_of(seconds: float) -> int:
 def upper_bound(bucket: int) -> float:
     """Return the seconds above which a latency is in the next bucket."""
     if bucket < _LINEAR:
-        return (bucket + 1) / _MICROSECONDS
+        return (bucket + 1) / _PER_SECOND
     shift = (bucket >> _BUCKET_BITS) - 1
-    return (((bucket & (_LINEAR // 2 - 1)) + _LINEAR // 2 + 1) << shift) / _MICROSECONDS
+    return (((bucket & (_LINEAR // 2 - 1)) + _LINEAR // 2 + 1) << shift) / _PER_SECOND
 
 
 class Histogram:

@@ -23,11 +23,11 @@ from pyelevator.monitoring import ProcessStats, ServerStats, VerbStats
 
 T = TypeVar("T")
 
-OTHER: Final = "OTHER"
+OTHER_VERB: Final = "OTHER_VERB"
 """What verbs that are not known are counted as: clients choose them, and each name takes memory for ever."""
 
-_NONE: Final = RecentHistogram()
-_PAGE: Final = resource.getpagesize()
+_NO_LATENCIES: Final = RecentHistogram()
+_MEMORY_PAGE: Final = resource.getpagesize()
 _PEAK_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
 
@@ -111,8 +111,8 @@ class Monitor:
 
     def _verb(self, kind: type[Command], count: int) -> VerbStats:
         failures = {code.name.lower(): n for (failed, code), n in self._failures.copy().items() if failed is kind}
-        recent = self._recent.get(kind, _NONE).merged()
-        return VerbStats(count, failures, self._latencies.get(kind, _NONE.merged()).summary(), recent.summary())
+        recent = self._recent.get(kind, _NO_LATENCIES).merged()
+        return VerbStats(count, failures, self._latencies.get(kind, _NO_LATENCIES.merged()).summary(), recent.summary())
 
     def histograms(self) -> Mapping[str, Histogram]:
         """Return the latencies by verb."""
@@ -127,7 +127,7 @@ def monitor_of(application: object) -> Monitor:
 
 def verb_of(kind: type[Command]) -> str:
     """Return the verb under which a command is counted."""
-    return OTHER if kind is Unknown else kind.verb
+    return OTHER_VERB if kind is Unknown else kind.verb
 
 
 def sorted_by_verb(by_kind: Mapping[type[Command], T]) -> list[tuple[type[Command], T]]:
@@ -147,7 +147,7 @@ def process_stats() -> ProcessStats:
         cpu_seconds=used.ru_utime + used.ru_stime,
     )
     with suppress(OSError, ValueError, IndexError):
-        stats = evolve(stats, memory=int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE)
+        stats = evolve(stats, memory=int(Path("/proc/self/statm").read_text().split()[1]) * _MEMORY_PAGE)
     for directory in ("/proc/self/fd", "/dev/fd"):
         with suppress(OSError):
             return evolve(stats, descriptors=sum(1 for _ in Path(directory).iterdir()) - 1)

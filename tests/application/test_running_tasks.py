@@ -7,7 +7,7 @@ import pytest
 
 from pyelevator.application import Application, Catalog
 from pyelevator.application.policy import Policy
-from pyelevator.application.tasks import Tasks
+from pyelevator.application.running_tasks import Tasks
 from pyelevator.commands import Backup, Compact, DbConnect, DbRepair, Progress, Put, RepairReport, Sizes
 from pyelevator.engines.memory import MemoryEngine, MemoryStorage
 from pyelevator.engines.progress import report

@@ -65,7 +65,7 @@ def _common(stats: ServerStats, histograms: Mapping[str, Histogram]) -> list[Fam
             "elevator_requests",
             "Requests that were answered, by verb and outcome: success, or the name of a failure code.",
             ("verb", "outcome"),
-            list(_outcomes(stats)),
+            list(_outcome_samples(stats)),
         ),
         *_durations(histograms),
         _counter("elevator_refused_messages", "Messages that were no requests.", stats.refused),
@@ -77,7 +77,7 @@ def _common(stats: ServerStats, histograms: Mapping[str, Histogram]) -> list[Fam
     ]
 
 
-def _outcomes(stats: ServerStats) -> Any:
+def _outcome_samples(stats: ServerStats) -> Any:
     for verb, one in stats.requests.items():
         yield (verb, "success"), one.count - sum(one.failures.values())
         for outcome, count in one.failures.items():
