@@ -15,10 +15,10 @@ from pyelevator.codec.limits import Limits
 from pyelevator.codec.outline import flat_message, flat_outline
 from pyelevator.codec.packing import RAW, pack, pack_array, unpack
 from pyelevator.codec.values import (
+    adjacent_pairs,
     check_portable,
     error_code,
     malformed_arguments,
-    pairs_of,
     reason,
     reply_status,
     scalar,
@@ -45,7 +45,7 @@ _LARGE_REPLY: Final = 16
 
 
 @frozen
-class ArgumentSpec:
+class FlatArguments:
     """How a verb's arguments are written and read.
 
     ``encode`` is None where the verb would kill a worker of an old server, ``decode`` where the dialect has no such
@@ -116,33 +116,33 @@ def _decode_slice(args: Sequence[Any]) -> tuple[Any, int]:
         raise MalformedMessage("the count of a SLICE is a decimal string", code=ErrorCode.VALUE) from error
 
 
-ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
-    "GET": ArgumentSpec(lambda c: (c.key,), 1, _take(1)),
-    "PUT": ArgumentSpec(lambda c: (c.key, c.value), 2, _take(2)),
-    "DELETE": ArgumentSpec(lambda c: (c.key,), 1, _take(1)),
-    "EXISTS": ArgumentSpec(None, 1, _take(1)),
-    "MGET": ArgumentSpec(lambda c: c.keys, 0, lambda args: (args,)),
-    "RANGE": ArgumentSpec(_encode_range, 2, _take(2)),
-    "SLICE": ArgumentSpec(_encode_slice, 2, _decode_slice),
-    "BATCH": ArgumentSpec(_encode_ops, 0, _decode_ops),
-    "PING": ArgumentSpec(None, 0, _take(0)),
-    "DBCONNECT": ArgumentSpec(lambda c: (c.name,), 1, _take(1)),
-    "DBMOUNT": ArgumentSpec(lambda c: (c.name,), 1, _take(1)),
-    "DBUMOUNT": ArgumentSpec(lambda c: (c.name,), 1, _take(1)),
-    "DBCREATE": ArgumentSpec(_encode_create, 1, _take(1)),
-    "DBDROP": ArgumentSpec(lambda c: (c.name,), 1, _take(1)),
-    "DBFORGET": ArgumentSpec(None, 1, _take(1)),
-    "DBLIST": ArgumentSpec(lambda _: (), 0, _take(0)),
-    "DBREPAIR": ArgumentSpec(None, 0, _take(0)),
-    "STATS": ArgumentSpec(None, 0, _take(0)),
-    "BACKUP": ArgumentSpec(None, 2, _take(2)),
-    "COMPACT": ArgumentSpec(None, 0, _take(2)),
-    "SIZES": ArgumentSpec(None, 0, lambda args: (args,)),
-    "PROGRESS": ArgumentSpec(None, 0, _take(0)),
-    "SLOWLOG": ArgumentSpec(None, 0, _take(0)),
+ARGUMENTS: Final[Mapping[str, FlatArguments]] = {
+    "GET": FlatArguments(lambda c: (c.key,), 1, _take(1)),
+    "PUT": FlatArguments(lambda c: (c.key, c.value), 2, _take(2)),
+    "DELETE": FlatArguments(lambda c: (c.key,), 1, _take(1)),
+    "EXISTS": FlatArguments(None, 1, _take(1)),
+    "MGET": FlatArguments(lambda c: c.keys, 0, lambda args: (args,)),
+    "RANGE": FlatArguments(_encode_range, 2, _take(2)),
+    "SLICE": FlatArguments(_encode_slice, 2, _decode_slice),
+    "BATCH": FlatArguments(_encode_ops, 0, _decode_ops),
+    "PING": FlatArguments(None, 0, _take(0)),
+    "DBCONNECT": FlatArguments(lambda c: (c.name,), 1, _take(1)),
+    "DBMOUNT": FlatArguments(lambda c: (c.name,), 1, _take(1)),
+    "DBUMOUNT": FlatArguments(lambda c: (c.name,), 1, _take(1)),
+    "DBCREATE": FlatArguments(_encode_create, 1, _take(1)),
+    "DBDROP": FlatArguments(lambda c: (c.name,), 1, _take(1)),
+    "DBFORGET": FlatArguments(None, 1, _take(1)),
+    "DBLIST": FlatArguments(lambda _: (), 0, _take(0)),
+    "DBREPAIR": FlatArguments(None, 0, _take(0)),
+    "STATS": FlatArguments(None, 0, _take(0)),
+    "BACKUP": FlatArguments(None, 2, _take(2)),
+    "COMPACT": FlatArguments(None, 0, _take(2)),
+    "SIZES": FlatArguments(None, 0, lambda args: (args,)),
+    "PROGRESS": FlatArguments(None, 0, _take(0)),
+    "SLOWLOG": FlatArguments(None, 0, _take(0)),
     **dict.fromkeys(
         ("PIPELINE", "SNAPSHOT", "COUNT", "DELETERANGE", "CONDITIONALBATCH", "INCREMENT", "GETANDDELETE"),
-        ArgumentSpec(None, 0, None),
+        FlatArguments(None, 0, None),
     ),
 }
 """Verb -> spec. Our server reads all of them; a client sends only what the old server survives."""
@@ -240,7 +240,7 @@ def _array(frames: Frames, reply_to: Command | None, limits: Limits) -> list[Any
 
 
 def _pairs(data: list[object]) -> list[list[object]]:
-    return pairs_of(data, bytes, "the answer holds something else than keys and values")
+    return adjacent_pairs(data, bytes, "the answer holds something else than keys and values")
 
 
 def _no_pipeline(_: Any) -> Any:

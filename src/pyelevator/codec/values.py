@@ -134,7 +134,7 @@ def string_list(data: list[Any]) -> list[bytes | None]:
 _STRINGS: Final = frozenset({bytes, type(None)})
 
 
-def pairs_of(items: list[object], kind: type, wrong: str) -> list[list[object]]:
+def adjacent_pairs(items: list[object], kind: type, wrong: str) -> list[list[object]]:
     """Return pairs of what lies next to one another, all of one kind; ``wrong`` is the error for anything else."""
     if len(items) % 2 or not set(map(type, items)) <= {kind}:
         raise MalformedMessage(wrong)

@@ -114,23 +114,20 @@ class ClientTable(Generic[ClientT]):
 
     def request_started(self, client: ClientT, nbytes: int) -> None:
         """Count a request that is in flight from now on."""
-        client.in_flight += 1
-        client.in_flight_bytes += nbytes
-        self.pending_count += 1
-        self.pending_bytes += nbytes
-        if client.is_blocked:
-            self.stalled_count += 1
-            self.stalled_bytes += nbytes
+        self._count_in_flight(client, 1, nbytes)
 
     def request_finished(self, client: ClientT, nbytes: int) -> None:
         """Count a request that was in flight as answered."""
-        client.in_flight -= 1
-        client.in_flight_bytes -= nbytes
-        self.pending_count -= 1
-        self.pending_bytes -= nbytes
+        self._count_in_flight(client, -1, -nbytes)
+
+    def _count_in_flight(self, client: ClientT, count: int, nbytes: int) -> None:
+        client.in_flight += count
+        client.in_flight_bytes += nbytes
+        self.pending_count += count
+        self.pending_bytes += nbytes
         if client.is_blocked:
-            self.stalled_count -= 1
-            self.stalled_bytes -= nbytes
+            self.stalled_count += count
+            self.stalled_bytes += nbytes
 
     # Queues
 

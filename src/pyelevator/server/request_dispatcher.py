@@ -76,12 +76,7 @@ class RequestDispatcher:
         self._budget = ResponseBudget(listener.send_queues, limits.max_unsent_bytes)
         self._admission = Admission(self._budget)
         self.workers = Workers(
-            application,
-            responder,
-            observer,
-            worker_count,
-            wakeup=listener.wakeup,
-            must_wait=self._admission.must_wait,
+            application, responder, observer, worker_count, wakeup=listener.wakeup, must_wait=self._admission.must_wait
         )
         self.completed = self.workers.completed
         is_queued = self.workers.has_queues

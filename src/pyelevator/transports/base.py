@@ -5,8 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol, Self, TypedDict
 
-from attrs import frozen
-
 from pyelevator._closing import Closing
 from pyelevator._options import Default
 from pyelevator.deadlines import Deadline, check_timeout
@@ -15,7 +13,7 @@ from pyelevator.errors import ConnectTimeout, RequestTimeout
 if TYPE_CHECKING:
     from pyelevator.codec import Codec
     from pyelevator.messages import Request, Response
-    from pyelevator.transports.send_queues import SendQueues
+    from pyelevator.transports.send_queues import SendQueues, Traffic
 
 IDLE: Final = 120.0
 """Seconds after which an idle connection is not used again: firewalls forget connections after minutes of silence."""
@@ -47,11 +45,6 @@ def check_heartbeat(heartbeat: float | None) -> float | None:
     if heartbeat == 0 and not isinstance(heartbeat, bool):
         return None
     return check_timeout(heartbeat, "heartbeat")
-
-
-def time_to_live(heartbeat: float) -> float:
-    """Return the seconds of silence after which a server may close a connection with such heartbeats."""
-    return (HEARTBEATS + 1) * heartbeat
 
 
 class Transport(Closing, ABC):
@@ -249,21 +242,13 @@ class AsyncTransport(ABC):
         """Close the connection at once, drop unsent messages, and call the receiver no more; may be called twice."""
 
     def connect_timeout_error(self, deadline: Deadline) -> ConnectTimeout:
-        """Return the error for a message that could not be sent before the deadline.
-
-        Args:
-            deadline: it has passed.
-        """
+        """Return the error for a message that could not be sent before the deadline."""
         from pyelevator.transports.connect_errors import connect_timeout_error  # few connections fail
 
         return connect_timeout_error(self.url, None, deadline)
 
     def request_timeout_error(self, deadline: Deadline) -> RequestTimeout:
-        """Return the error for a message that was not answered before the deadline.
-
-        Args:
-            deadline: it has passed.
-        """
+        """Return the error for a message that was not answered before the deadline."""
         return RequestTimeout(request_timeout_message(self.url, deadline))
 
 
@@ -273,20 +258,6 @@ def request_timeout_message(url: str, deadline: Deadline) -> str:
         f"no answer came from the Elevator server at {url} within {deadline}; "
         "it is down, stopped or busy, or the call needs a larger timeout="
     )
-
-
-@frozen
-class Traffic:
-    """The traffic of a listener since it was opened.
-
-    Attributes:
-        accepted: connections.
-        bytes_received, bytes_sent: on all of them, with what the transport itself adds to the messages.
-    """
-
-    accepted: int = 0
-    bytes_received: int = 0
-    bytes_sent: int = 0
 
 
 class Listener(ABC):
@@ -326,7 +297,7 @@ class Listener(ABC):
 
     @property
     @abstractmethod
-    def traffic(self) -> Traffic:
+    def traffic(self) -> "Traffic":
         """The traffic since it was opened; from any thread."""
 
     @property

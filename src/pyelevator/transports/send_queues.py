@@ -2,10 +2,26 @@
 
 from typing import Protocol
 
+from attrs import frozen
+
 from pyelevator.native import native_messages
 
 
-class ByteCounter:
+@frozen
+class Traffic:
+    """The traffic of a listener since it was opened.
+
+    Attributes:
+        accepted: connections.
+        bytes_received, bytes_sent: on all of them, with what the transport itself adds to the messages.
+    """
+
+    accepted: int = 0
+    bytes_received: int = 0
+    bytes_sent: int = 0
+
+
+class TrafficCounter:
     """Counts the bytes of all peers together, or the extension has one that it counts with itself.
 
     Attributes:
@@ -64,7 +80,7 @@ class SendQueues:
     def __init__(self, max_unsent: int) -> None:
         self._max_unsent = max_unsent
         self.peers: dict[bytes, SendQueue] = {}
-        self.counter: ByteCounter = getattr(native_messages(), "ByteCounter", ByteCounter)()
+        self.counter: TrafficCounter = getattr(native_messages(), "ByteCounter", TrafficCounter)()
 
     @property
     def unsent_bytes(self) -> int:

@@ -89,14 +89,6 @@ def _decode_ops(args: list[object]) -> list[object]:
     return [[ops[:1]] if isinstance(ops, bytes) else ops]
 
 
-def _decode_create(args: list[object]) -> list[object]:
-    return [args[0], *map(map_of, args[1:])]
-
-
-def _no_arguments(args: list[object]) -> list[object]:  # noqa: ARG001
-    return []
-
-
 def _encode_pipeline(pipeline: Pipeline) -> tuple[list[object]]:
     """Write commands of one kind next to one another as a run: ``[verb, extras, [args, ...]]``."""
     runs: list[object] = []
@@ -155,6 +147,8 @@ def _no_run() -> MalformedMessage:
     return MalformedMessage("a pipeline consists of runs, [verb, extras, [args, ...]]", code=ErrorCode.TYPE)
 
 
+_NO_ARGUMENTS: Final = ArgumentSpec(lambda _: (), 0, UNLIMITED, lambda _: [])
+
 ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "GET": ArgumentSpec(lambda c: (c.key,), 1, 1),
     "PUT": ArgumentSpec(lambda c: (c.key, c.value), 2, 2),
@@ -169,21 +163,21 @@ ARGUMENTS: Final[Mapping[str, ArgumentSpec]] = {
     "CONDITIONALBATCH": ArgumentSpec(lambda c: (c.ops, c.checks), 2, 2, _decode_arrays),
     "INCREMENT": ArgumentSpec(lambda c: (c.key, c.by, c.initial), 1, 3),
     "GETANDDELETE": ArgumentSpec(lambda c: (c.key,), 1, 1),
-    "PING": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "PING": _NO_ARGUMENTS,
     "DBCONNECT": ArgumentSpec(lambda c: (c.name,), 1, 1),
     "DBMOUNT": ArgumentSpec(lambda c: (c.name,), 1, 1),
     "DBUMOUNT": ArgumentSpec(lambda c: (c.name,), 1, 1),
-    "DBCREATE": ArgumentSpec(lambda c: (c.name, c.options), 1, 2, _decode_create),
+    "DBCREATE": ArgumentSpec(lambda c: (c.name, c.options), 1, 2, lambda args: [args[0], *map(map_of, args[1:])]),
     "DBDROP": ArgumentSpec(lambda c: (c.name,), 1, 1),
     "DBFORGET": ArgumentSpec(lambda c: (c.name,), 1, 1),
-    "DBLIST": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
-    "DBREPAIR": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "DBLIST": _NO_ARGUMENTS,
+    "DBREPAIR": _NO_ARGUMENTS,
     "PIPELINE": ArgumentSpec(_encode_pipeline, 1, 1, _decode_pipeline),
-    "STATS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "STATS": _NO_ARGUMENTS,
     "BACKUP": ArgumentSpec(lambda c: (c.name, c.directory), 2, 2),
     "COMPACT": ArgumentSpec(lambda c: (c.start, c.stop), 0, 2),
     "SIZES": ArgumentSpec(lambda c: (c.ranges,), 1, 1, _decode_arrays),
-    "PROGRESS": ArgumentSpec(lambda _: (), 0, UNLIMITED, _no_arguments),
+    "PROGRESS": _NO_ARGUMENTS,
     "SLOWLOG": ArgumentSpec(lambda c: () if c.limit is None else (c.limit,), 0, 1, array_of),
     "SNAPSHOT": ArgumentSpec(lambda c: (c.uids,), 0, 1, _decode_arrays),
 }

@@ -8,7 +8,16 @@ from pyelevator import commands
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX
 from pyelevator.codec.packing import BIN, LARGE_STRING, RAW, Packing
-from pyelevator.codec.values import error_code, pairs_of, reason, reply_status, scalar, scalar_value, string_list, text
+from pyelevator.codec.values import (
+    adjacent_pairs,
+    error_code,
+    reason,
+    reply_status,
+    scalar,
+    scalar_value,
+    string_list,
+    text,
+)
 from pyelevator.commands import Command, PayloadKind
 from pyelevator.errors import MalformedMessage
 from pyelevator.messages import Response, Status
@@ -120,7 +129,7 @@ def _pairs(datas: Any) -> list[list[bytes]]:
 
 def decode_page(datas: object, kind: type) -> list[list[object]]:
     """Return the pairs of a page, whose strings are of one kind: bytes, or str."""
-    return pairs_of(_list(datas), kind, "the page holds something else than pairs of strings")
+    return adjacent_pairs(_list(datas), kind, "the page holds something else than pairs of strings")
 
 
 @cache

@@ -1,33 +1,13 @@
 """The fake on an event loop."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pyelevator.errors import RequestTimeout, TransportError
 from pyelevator.flows import Effect, Flow, Send, drive_async
 from pyelevator.messages import Response
-from pyelevator.transports.base import AsyncTransport, Receiver
-
-
-class Exchange(Protocol):
-    """The answering side of a connection: a FakeTransport, which has the same methods."""
-
-    @property
-    def url(self) -> str:
-        """The URL, for messages."""
-
-    def answer(self, frames: Sequence[bytes]) -> list[bytes]:
-        """Return the application's answer to a message."""
-
-    def exchange(self, frames: Sequence[bytes]) -> Flow[Sequence[bytes]]:
-        """Answer a message as a flow, through interceptors."""
-
-    def perform(self, effect: Send[Any]) -> Response:
-        """Execute a request that the flow sends."""
-
-    def close(self) -> None:
-        """Tell the application that the connection has ended."""
+from pyelevator.transports.base import AsyncTransport, Receiver, Transport
 
 
 class AsyncFakeTransport(AsyncTransport):
@@ -35,11 +15,19 @@ class AsyncFakeTransport(AsyncTransport):
 
     Args:
         fake: a transport of its own to the same application.
-        is_intercepted: requests pass interceptors, which may wait.
+        answer: returns the answer to a message; it is of the fake, as what follows is.
+        exchange: answers it as a flow through interceptors, which may wait; None without any.
+        perform: executes a request of such a flow.
     """
 
-    def __init__(self, fake: Exchange, *, is_intercepted: bool) -> None:
-        self._fake, self._is_intercepted = fake, is_intercepted
+    def __init__(
+        self,
+        fake: Transport,
+        answer: Callable[[Sequence[bytes]], list[bytes]],
+        exchange: Callable[[Sequence[bytes]], Flow[Sequence[bytes]]] | None,
+        perform: Callable[[Send[Any]], Response],
+    ) -> None:
+        self._fake, self._answer, self._flow, self._perform_request = fake, answer, exchange, perform
         self._receiver: Receiver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._lost: TransportError | None = None
@@ -53,8 +41,8 @@ class AsyncFakeTransport(AsyncTransport):
         self._loop = asyncio.get_running_loop()
 
     def send(self, frames: Sequence[bytes]) -> bool:
-        if self._is_intercepted:
-            task = self._loop.create_task(self._exchange(frames))
+        if self._flow is not None:
+            task = self._loop.create_task(self._exchange(self._flow(frames)))
             self._tasks.add(task)
             task.add_done_callback(self._end)
         else:
@@ -62,14 +50,14 @@ class AsyncFakeTransport(AsyncTransport):
         return True
 
     def _deliver(self, frames: Sequence[bytes]) -> None:
-        answer = self._fake.answer(frames)
+        answer = self._answer(frames)
         if self._receiver is not None:
             self._receiver.message_received(answer)
 
-    async def _exchange(self, frames: Sequence[bytes]) -> None:
+    async def _exchange(self, flow: Flow[Sequence[bytes]]) -> None:
         """Answer a message through the interceptors."""
         try:
-            answer = await drive_async(self._fake.exchange(frames), self._perform)
+            answer = await drive_async(flow, self._perform)
         except TransportError as error:
             self._lost = error
             return
@@ -78,7 +66,7 @@ class AsyncFakeTransport(AsyncTransport):
 
     async def _perform(self, effect: Effect) -> Response | None:
         if isinstance(effect, Send):
-            return self._fake.perform(effect)
+            return self._perform_request(effect)
         await asyncio.sleep(effect.seconds)
         return None
 

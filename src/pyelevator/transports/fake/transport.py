@@ -206,7 +206,9 @@ class FakeTransport(Transport):
     def to_async(self) -> AsyncTransport:
         from pyelevator.transports.fake.aio import AsyncFakeTransport  # asyncio is only imported where it is used
 
-        return AsyncFakeTransport(self.clone(), is_intercepted=self._forward is not None)
+        fake = self.clone()
+        exchange = None if self._forward is None else fake.exchange
+        return AsyncFakeTransport(fake, fake.answer, exchange, fake.perform)
 
 
 def named_fake(name: str) -> FakeTransport:

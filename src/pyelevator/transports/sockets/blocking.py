@@ -10,7 +10,7 @@ from typing import Any, Final
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ProtocolError
 from pyelevator.native import native_messages
-from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE, time_to_live
+from pyelevator.transports.base import HEARTBEAT, HEARTBEATS, IDLE
 from pyelevator.transports.curve import Curve, client_protocol
 from pyelevator.transports.polling.busy_poll import BusyPoll
 from pyelevator.transports.polling.readiness import Poll, poll_for
@@ -21,6 +21,7 @@ from pyelevator.transports.sockets.socket import (
     ClientSocket,
     finish_connect,
     start_connect,
+    time_to_live,
 )
 from pyelevator.transports.zmtp.frames import LARGE, MAX_MESSAGE
 from pyelevator.transports.zmtp.protocol import Protocol

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, Unpack
 from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import ConnectFailed, ProtocolError
-from pyelevator.transports.base import HEARTBEATS, time_to_live
+from pyelevator.transports.base import HEARTBEATS
 from pyelevator.transports.connect_errors import final_connect_error
 from pyelevator.transports.curve import Curve, client_protocol
 from pyelevator.transports.options import TransportOptions
@@ -32,6 +32,7 @@ from pyelevator.transports.sockets.socket import (
     finish_connect,
     send_some,
     start_connect,
+    time_to_live,
 )
 from pyelevator.transports.zmtp.frames import LARGE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from pyelevator._closing import Closing
 from pyelevator.errors import ConnectFailed
 from pyelevator.transports import socket_options
+from pyelevator.transports.base import HEARTBEATS
 
 Address: TypeAlias = tuple[int, Any]
 """A family of addresses, and one of them as ``connect`` takes it."""
@@ -26,6 +27,11 @@ HANDSHAKE_TIMEOUT: Final = 30.0
 MIN_PAUSE: Final = 0.02
 MAX_PAUSE: Final = 0.5
 """Seconds between two attempts to connect: the first ones, and the last ones."""
+
+
+def time_to_live(heartbeat: float) -> float:
+    """Return the seconds of silence after which a server may close a connection with such heartbeats."""
+    return (HEARTBEATS + 1) * heartbeat
 
 
 class ClientSocket(_socket.socket, Closing):

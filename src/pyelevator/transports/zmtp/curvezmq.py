@@ -157,7 +157,7 @@ def _decode_key(key: str) -> bytes:
     return bytes(z85.decode(key))
 
 
-class ClientKeys(Protocol):
+class CurveKeys(Protocol):
     """The keys of a client, as text: 40 characters of Z85 each."""
 
     @property
@@ -203,7 +203,7 @@ class CurveClientMechanism(_CurveMechanism):
     as_server: Final = False
     peer: Final = None
 
-    def __init__(self, keys: ClientKeys, random: Random = os.urandom) -> None:
+    def __init__(self, keys: CurveKeys, random: Random = os.urandom) -> None:
         super().__init__(random, self._send_initiate, b"WELCOME")
         self._server = _decode_key(keys.server_public_key)
         self._public, self._secret = _decode_key(keys.public_key), _decode_key(keys.secret_key)

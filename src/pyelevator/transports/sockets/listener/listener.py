@@ -16,12 +16,12 @@ from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline
 from pyelevator.transports import socket_options
 from pyelevator.transports.authentication import CurveServer
-from pyelevator.transports.base import Listener, Traffic
+from pyelevator.transports.base import Listener
 from pyelevator.transports.options import ListenerOptions
 from pyelevator.transports.polling.busy_poll import BusyEpoll
 from pyelevator.transports.polling.poller import open_epoll
 from pyelevator.transports.polling.readiness import READ, WRITE
-from pyelevator.transports.send_queues import SendQueues
+from pyelevator.transports.send_queues import SendQueues, Traffic
 from pyelevator.transports.sockets.listener.acceptor import ListeningSockets
 from pyelevator.transports.sockets.listener.memory import FreedMemory
 from pyelevator.transports.sockets.listener.partial_messages import PartialMessages

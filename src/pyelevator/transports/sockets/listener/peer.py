@@ -12,7 +12,7 @@ from typing import Any, Final
 from pyelevator.errors import ProtocolError
 from pyelevator.native import native_messages
 from pyelevator.transports.polling.readiness import READ
-from pyelevator.transports.send_queues import ByteCounter
+from pyelevator.transports.send_queues import TrafficCounter
 from pyelevator.transports.sockets.socket import send_some
 from pyelevator.transports.zmtp.frames import LARGE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused, Mechanism
@@ -48,7 +48,7 @@ class PeerConnection:
         self,
         identity: bytes,
         socket: Any,
-        counter: ByteCounter,
+        counter: TrafficCounter,
         max_message: int,
         mechanism: Mechanism | None,
     ) -> None:
@@ -63,7 +63,7 @@ class PeerConnection:
         self.socket = socket
         self._recv = socket.recv
         self._protocol = Protocol(Role.SERVER, mechanism, max_message, _MAX_MESSAGES)
-        self._native = None if type(counter) is ByteCounter else native_messages()
+        self._native = None if type(counter) is TrafficCounter else native_messages()
         self._send_buffer: deque[Any] = deque()
         self._sent_of_first = 0  # bytes that were sent of the first buffer, which is kept until all of it is sent
         self._send_pending()
