@@ -13,7 +13,7 @@ from pyelevator_native import messages
 from pyelevator import Elevator
 from pyelevator.application import Application
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.classic.native import NativeClassicCodec, classic_codec
+from pyelevator.codec.classic.fast_path import NativeClassicCodec, classic_codec
 from pyelevator.commands import (
     DELETE,
     MISSING,

@@ -170,7 +170,7 @@ def test_requests_of_a_client_that_has_left_are_not_executed(raw, gated):
 
 
 def test_all_clients_that_read_again_are_served_in_turns(gated, monkeypatch):
-    monkeypatch.setattr("pyelevator.server.request_dispatcher._FLUSH_INTERVAL", 0.0)
+    monkeypatch.setattr("pyelevator.server.request_dispatcher.FLUSH_INTERVAL", 0.0)
     budget = "pyelevator.server.response_budget.ResponseBudget"
     monkeypatch.setattr(f"{budget}.admits", lambda *_: True)  # all three at once
     monkeypatch.setattr(f"{budget}.available_to", lambda *_: 1 << 62)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _classic(limits: Limits | None = None) -> Codec:
-    from pyelevator.codec.classic.native import classic_codec  # each dialect is loaded with its first codec
+    from pyelevator.codec.classic.fast_path import classic_codec  # each dialect is loaded with its first codec
 
     return classic_codec(limits)
 

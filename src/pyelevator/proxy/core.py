@@ -20,7 +20,7 @@ from pyelevator.commands import Ping
 from pyelevator.errors import ConnectFailed, ElevatorError, ProtocolError, RequestTimeout
 from pyelevator.flows import Interceptor, compose
 from pyelevator.messages import Request, Response
-from pyelevator.peers.table import ClientTable, Message
+from pyelevator.peers.client_table import ClientTable, Message
 from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading, SendToClient, SendToUpstream
 from pyelevator.proxy.cursors import Cursors, cursors_in

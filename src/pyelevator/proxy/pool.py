@@ -10,7 +10,7 @@ from pyelevator.codec import Limits, codec_for
 from pyelevator.commands import Command
 from pyelevator.flows import Flow
 from pyelevator.messages import Request, Response
-from pyelevator.peers.table import ClientState, Message
+from pyelevator.peers.client_table import ClientState, Message
 from pyelevator.protocol import ClientProtocol, IncomingRequest
 from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading
 from pyelevator.proxy.routing import Upstream

@@ -29,6 +29,7 @@ from pyelevator.proxy.upstreams import Key, UpstreamConnections
 from pyelevator.transports.options import MAX_CONNECTIONS
 from pyelevator.transports.polling.poller import Poller
 from pyelevator.transports.polling.readiness import READ
+from pyelevator.transports.send_queues import DRAIN_TIMEOUT, FLUSH_INTERVAL
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from pyelevator.transports.sockets.upstream import UpstreamConnection
 
@@ -37,14 +38,8 @@ _LOG: Final = logging.getLogger("pyelevator.proxy")
 _MAX_PER_TURN: Final = 256
 """Messages that are taken from one socket before others have their turn."""
 
-_FLUSH_INTERVAL: Final = 0.005
-"""Seconds between two attempts to send what could not be sent."""
-
 _MAX_QUEUED_BYTES: Final = 16 << 20
 """Bytes of requests that may wait of a client that does not read; above that its connection is closed."""
-
-_DRAIN_TIMEOUT: Final = 1.0
-"""Seconds at the end for a client that does not read its answers."""
 
 _PAUSE_LIMIT: Final = 1.0
 """Seconds that large answers wait for room, after which clients that take it up and do not read are evicted."""
@@ -150,7 +145,7 @@ class Proxy(Service):
         try:
             while not (self._is_stopping and not self._core.unanswered and not self._listener.has_message):
                 self._run_once()
-            self._drain(Deadline.after(_DRAIN_TIMEOUT))
+            self._drain(Deadline.after(DRAIN_TIMEOUT))
         finally:
             self._listener.close()
             self._upstreams.close()
@@ -187,7 +182,7 @@ class Proxy(Service):
         """Return the seconds to wait for a message."""
         if (self._has_more and not self._core.is_full) or self._upstreams.has_message:
             return 0
-        longest = _FLUSH_INTERVAL if self._send_queues.peers else 1.0 if self._is_stopping else math.inf
+        longest = FLUSH_INTERVAL if self._send_queues.peers else 1.0 if self._is_stopping else math.inf
         first = self._core.next_timeout()
         listening = math.inf if self._core.is_full or self._is_stopping else self._listener.next_timeout
         due = min(self._upstreams.next_timeout, listening, math.inf if first is None else first)
@@ -225,7 +220,7 @@ class Proxy(Service):
 
     def _drain(self, deadline: Deadline) -> None:
         while self._send_queues.peers and not deadline.expired():
-            time.sleep(_FLUSH_INTERVAL)
+            time.sleep(FLUSH_INTERVAL)
             self._send_queues.flush()
 
     # Messages

@@ -25,19 +25,14 @@ from pyelevator.server.repeats import is_gradual, is_repeatable, reads_values
 from pyelevator.server.responder import Responder
 from pyelevator.server.response_budget import LARGE, ResponseBudget
 from pyelevator.server.scheduler import LARGE_WORK, Job, Scheduler
-from pyelevator.server.workers import CompletedJob, Workers
+from pyelevator.server.worker_pool import CompletedJob, WorkerPool
 from pyelevator.transports.base import Listener
+from pyelevator.transports.send_queues import DRAIN_TIMEOUT, FLUSH_INTERVAL
 
 _LOG = logging.getLogger("pyelevator.server")
 
 _LARGE: Final = 64 << 10
 """Bytes from which on a worker decodes a message."""
-
-_FLUSH_INTERVAL: Final = 0.005
-"""Seconds between two attempts to send what could not be sent."""
-
-_DRAIN_TIMEOUT: Final = 1.0
-"""Seconds at the end for clients that do not read their responses."""
 
 _QUEUED_REQUESTS: Final = 256
 """Requests of one client that may wait for a database, if they do not each take a worker."""
@@ -59,7 +54,7 @@ class RequestDispatcher:
     Attributes:
         scheduler: the requests that are not answered yet.
         workers: the threads for what may be slow.
-        completed: what the workers have done, see :class:`Workers`.
+        completed: what the workers have done, see :class:`WorkerPool`.
     """
 
     def __init__(
@@ -75,7 +70,7 @@ class RequestDispatcher:
         self._listener, self._responder, self._observer, self._limits = listener, responder, observer, limits
         self._budget = ResponseBudget(listener.send_queues, limits.max_unsent_bytes)
         self._admission = Admission(self._budget)
-        self.workers = Workers(
+        self.workers = WorkerPool(
             application, responder, observer, worker_count, wakeup=listener.wakeup, must_wait=self._admission.must_wait
         )
         self.completed = self.workers.completed
@@ -106,8 +101,8 @@ class RequestDispatcher:
     def flush_if_due(self, now: float) -> None:
         """Send what could not be sent, and serve the clients that have read again, now and then."""
         if self.has_waiting and now >= self._flush_at:
-            self._flush(now + _FLUSH_INTERVAL)
-            self._flush_at = monotonic() + _FLUSH_INTERVAL
+            self._flush(now + FLUSH_INTERVAL)
+            self._flush_at = monotonic() + FLUSH_INTERVAL
 
     def queue_stats(self) -> QueueStats:
         """Return the figures of the queues; from any thread."""
@@ -124,7 +119,7 @@ class RequestDispatcher:
         """Read nothing until a worker is done; meanwhile responses are sent."""
         self._listener.flush()
         with suppress(Empty):
-            self._complete(self.completed.get(timeout=_FLUSH_INTERVAL if self.has_waiting else None))
+            self._complete(self.completed.get(timeout=FLUSH_INTERVAL if self.has_waiting else None))
         self.flush_if_due(monotonic())
 
     # Requests
@@ -342,13 +337,13 @@ class RequestDispatcher:
             del completed, frames  # which may be large
             self._start_workers()
             if self.scheduler.paused:
-                self._listener.timeout = _FLUSH_INTERVAL
+                self._listener.timeout = FLUSH_INTERVAL
 
     def _send(self, identity: bytes, frames: Sequence[bytes]) -> None:
         if self._listener.send(identity, frames):
             self.scheduler.block(identity)
         if self._listener.send_queues.peers:
-            self._listener.timeout = _FLUSH_INTERVAL
+            self._listener.timeout = FLUSH_INTERVAL
 
     def _disconnect_slow_client(self, identity: bytes) -> None:
         _LOG.warning("closed a connection: its client sends requests and does not read the answers")
@@ -389,11 +384,11 @@ class RequestDispatcher:
         previous, drain_deadline = -1, deadline
         while (self.scheduler.pending_count or self.has_waiting) and not deadline.expired():
             with suppress(Empty):
-                timeout = _FLUSH_INTERVAL if self.has_waiting else deadline.remaining()
+                timeout = FLUSH_INTERVAL if self.has_waiting else deadline.remaining()
                 self._complete(self.completed.get(timeout=timeout))
-            self._flush(monotonic() + _FLUSH_INTERVAL)
+            self._flush(monotonic() + FLUSH_INTERVAL)
             unsent = self._listener.send_queues.unsent_bytes
             if unsent != previous or self.scheduler.pending_count:
-                previous, drain_deadline = unsent, Deadline.after(_DRAIN_TIMEOUT)
+                previous, drain_deadline = unsent, Deadline.after(DRAIN_TIMEOUT)
             elif drain_deadline.expired():
                 return

@@ -11,7 +11,7 @@ from typing import Final
 from attrs import define, field
 
 from pyelevator.commands import Command
-from pyelevator.peers.table import ClientState, ClientTable, Message
+from pyelevator.peers.client_table import ClientState, ClientTable, Message
 from pyelevator.protocol import IncomingRequest
 from pyelevator.server.repeats import VALUE_READS
 from pyelevator.server.response_budget import LARGE, Reservation

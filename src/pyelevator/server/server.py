@@ -24,7 +24,7 @@ from pyelevator.flows import Interceptor
 from pyelevator.monitoring import ConnectionStats, ServerStats, TrafficStats
 from pyelevator.peers.service import Service
 from pyelevator.protocol import Refuses, RequestDecoder
-from pyelevator.server.maintenance import Maintenance
+from pyelevator.server.maintenance_timer import MaintenanceTimer
 from pyelevator.server.observer import Observed, RequestObserver
 from pyelevator.server.options import ServerLimits, ServerOptions
 from pyelevator.server.request_dispatcher import RequestDispatcher
@@ -87,7 +87,7 @@ class Server(Service):
             worker_count=given["workers"],
             limits=self._limits,
         )
-        self._maintenance = Maintenance(self._application, self._dispatcher.workers.run, monotonic())
+        self._maintenance = MaintenanceTimer(self._application, self._dispatcher.workers.run, monotonic())
 
     @property
     def unanswered(self) -> int:

@@ -1,10 +1,16 @@
 """Send queues: messages of a listener that its peers have not read yet."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
 from pyelevator.native import native_messages
+
+FLUSH_INTERVAL: Final = 0.005
+"""Seconds between two attempts to send what could not be sent."""
+
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds at the end for peers that do not read what they are sent."""
 
 
 @frozen

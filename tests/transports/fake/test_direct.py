@@ -7,7 +7,7 @@ from pyelevator import ElevatorError
 from pyelevator.application import Application
 from pyelevator.client import Elevator
 from pyelevator.codec import ClassicCodec, Limits
-from pyelevator.codec.classic.native import classic_codec
+from pyelevator.codec.classic.fast_path import classic_codec
 from pyelevator.commands import Get, Put
 from pyelevator.interceptors import Fault
 from pyelevator.messages import Request, Response

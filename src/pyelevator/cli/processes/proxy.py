@@ -19,7 +19,7 @@ from pyelevator.config import ProxySettings
 from pyelevator.config.environment import PROXY
 from pyelevator.errors import UsageError
 from pyelevator.proxy import Proxy, Upstream
-from pyelevator.transports.sockets.listener.memory import map_large_blocks
+from pyelevator.transports.sockets.listener.freed_memory import map_large_blocks
 
 
 @click.command()

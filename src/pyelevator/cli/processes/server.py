@@ -26,7 +26,7 @@ from pyelevator.engines.urls import scheme_of
 from pyelevator.errors import UsageError
 from pyelevator.server import Server, ServerLimits
 from pyelevator.transports.bind import parse_bind_url
-from pyelevator.transports.sockets.listener.memory import KEPT_BYTES, map_large_blocks
+from pyelevator.transports.sockets.listener.freed_memory import KEPT_BYTES, map_large_blocks
 
 _LOG = logging.getLogger("pyelevator.server")
 

@@ -11,18 +11,20 @@ from typing import Any, Final, TypeAlias
 from msgpack import unpackb
 
 from pyelevator import commands
-from pyelevator.codec.base import Frames, Reply
+from pyelevator.codec.base import Codec, Frames, Reply
 from pyelevator.codec.classic.arguments import ARGUMENTS, ArgumentSpec, extras_of
 from pyelevator.codec.classic.full import SUCCESS_HEADER, FullClassicCodec
 from pyelevator.codec.classic.outcome_packer import OutcomePacker
 from pyelevator.codec.classic.payloads import ENCODERS, SINGLE_VALUE_PREFIX
 from pyelevator.codec.classic.row_packer import CONTENT_PREFIX, RowPacker
 from pyelevator.codec.elements import packed_args
+from pyelevator.codec.limits import Limits
 from pyelevator.codec.packing import LARGE_STRING, RAW, Extension, pack, unpack
 from pyelevator.commands import COMMANDS, Command, PayloadKind, Put
 from pyelevator.commands.keys import Keyed
 from pyelevator.errors import Id
 from pyelevator.messages import Request, Response
+from pyelevator.native import native_messages
 
 META_PREFIX: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
 """The meta of a request, up to its id at the end."""
@@ -248,3 +250,30 @@ class ClassicCodec(FullClassicCodec):
         return Response.ok(
             self._payload(unpack(content, self.limits, reply_to=request.command), request.command), number
         )
+
+
+class NativeClassicCodec(ClassicCodec):
+    """The dialect with short messages read and written in C++, by the functions of ``pyelevator_native.messages``.
+
+    Every message is the same, byte for byte, and every other form of a message is left to :class:`ClassicCodec`.
+    """
+
+    def __init__(self, limits: Limits | None, functions: Any) -> None:
+        super().__init__(limits)
+        self._read_request, self._write_request = functions.read_request, functions.write_request
+        self._read_answer, self._write_answer = functions.read_answer, functions.write_answer
+
+    def minimal_response(self, frames: Frames, request: Request) -> Response | None:
+        if len(frames) == 2 and len(frames[1]) <= self.limits.harmless and type(request.command) in ANY_VALUE:
+            number = request.id
+            if type(number) is int and len(frames[0]) <= self.limits.harmless:
+                value = self._read_answer(frames, SUCCESS_PREFIX, number, SINGLE_VALUE_PREFIX)
+                if value is not None:
+                    return Response.ok(value, number)
+        return super().minimal_response(frames, request)
+
+
+def classic_codec(limits: Limits | None = None) -> Codec:
+    """Return a codec of the classic dialect, the faster one where it is installed."""
+    functions = native_messages()
+    return ClassicCodec(limits) if functions is None else NativeClassicCodec(limits, functions)

@@ -9,8 +9,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from pyelevator.codec import Codec
-from pyelevator.codec.classic import ClassicCodec
-from pyelevator.codec.classic.native import NativeClassicCodec
+from pyelevator.codec.classic.fast_path import ClassicCodec, NativeClassicCodec
 from pyelevator.commands import Command, Delete, Exists, Get, Put
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import IncomingRequest

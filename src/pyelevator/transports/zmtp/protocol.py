@@ -34,7 +34,7 @@ _EARLY: Final = 512 << 10
 """Bytes of a large frame after which there is a block of memory for ``_MAPPED`` bytes, or all of it."""
 
 _MAPPED: Final = (4 << 20) + (64 << 10)
-"""Bytes of a block that servers map by themselves (``sockets.listener.memory``): it grows uncopied, without gaps."""
+"""Bytes of a block that servers map by themselves (``listener.freed_memory``): it grows uncopied, without gaps."""
 
 
 class Role(Enum):

@@ -21,9 +21,9 @@ from pyelevator.transports.options import ListenerOptions
 from pyelevator.transports.polling.busy_poll import BusyEpoll
 from pyelevator.transports.polling.poller import open_epoll
 from pyelevator.transports.polling.readiness import READ, WRITE
-from pyelevator.transports.send_queues import SendQueues, Traffic
+from pyelevator.transports.send_queues import DRAIN_TIMEOUT, FLUSH_INTERVAL, SendQueues, Traffic
 from pyelevator.transports.sockets.listener.acceptor import ListeningSockets
-from pyelevator.transports.sockets.listener.memory import FreedMemory
+from pyelevator.transports.sockets.listener.freed_memory import FreedMemory
 from pyelevator.transports.sockets.listener.partial_messages import PartialMessages
 from pyelevator.transports.sockets.listener.peer import Disconnected, PeerConnection
 from pyelevator.transports.sockets.listener.refusal_log import RefusalLog
@@ -37,8 +37,6 @@ _MAX_BACKLOGGED: Final = 4  # those of them that have unread messages already
 _MAX_DISCONNECTED: Final = 1 << 16  # identities of ended connections that are kept until they are taken out
 _FLUSH_BYTES: Final = 1 << 16  # that are buffered at most for one peer
 _MAX_PARTIAL: Final = 1 << 30  # bytes of incomplete messages
-_DRAIN_TIMEOUT: Final = 1.0  # seconds
-_DRAIN_PAUSE: Final = 0.005  # seconds
 _BACKLOG_GRACE: Final = 1.0  # seconds until a peer with unread messages is checked for silence again
 
 
@@ -381,7 +379,7 @@ class ZmtpListener(Listener):
                 return
             self._closed = True
         self._listening.close()
-        self._flush_all(Deadline.after(_DRAIN_TIMEOUT))
+        self._flush_all(Deadline.after(DRAIN_TIMEOUT))
         for peer in list(self._peers.values()):
             self._remove(peer)
         self._epoll.close()
@@ -392,5 +390,5 @@ class ZmtpListener(Listener):
         self.flush()
         self.send_queues.flush()
         while self.send_queues.peers and not deadline.expired():
-            sleep(_DRAIN_PAUSE)
+            sleep(FLUSH_INTERVAL)
             self.send_queues.flush()

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from hypothesis import given, strategies as st
 
-from pyelevator.peers.table import ClientState, ClientTable, Message
+from pyelevator.peers.client_table import ClientState, ClientTable, Message
 
 Table: TypeAlias = ClientTable[ClientState[Message]]
 CLIENTS = [b"a", b"b"]

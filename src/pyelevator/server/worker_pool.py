@@ -32,7 +32,7 @@ CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes] | None]
 _Respond: TypeAlias = Callable[[list[IncomingRequest]], Sequence[list[bytes]]]
 
 
-class Workers:
+class WorkerPool:
     """The worker threads of one server: a number of them, one for monitoring, and one for probes.
 
     They call ``wakeup`` when something was put into ``completed``, and execute nothing that ``must_wait`` for space for

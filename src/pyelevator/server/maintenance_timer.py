@@ -11,7 +11,7 @@ from pyelevator.application import Application
 _LOG: Final = logging.getLogger("pyelevator.server")
 
 
-class Maintenance:
+class MaintenanceTimer:
     """Runs the maintenance of an application in a worker, again and again, and never twice at the same time.
 
     Attributes:
