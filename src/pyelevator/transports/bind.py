@@ -9,7 +9,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.errors import UsageError
 from pyelevator.transports.url import ParsedUrl, is_url, parse_url, shown
@@ -84,8 +84,7 @@ def check_ipc_path_free(path: str) -> None:
         raise UsageError(f"cannot listen on ipc://{path}: there is no directory {str(Path(path).parent)!r}")
     if os.path.lexists(path) and not Path(path).is_socket():  # binding would remove it
         raise UsageError(f"cannot listen on ipc://{path}: it exists, and is not a socket; choose another path")
-    probe: Any = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
-    with probe:
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
         if Path(path).exists() and probe.connect_ex(path) == 0:
             raise UsageError(f"cannot listen on ipc://{path}: another server listens there")
 

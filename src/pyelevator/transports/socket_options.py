@@ -1,8 +1,9 @@
 """The options of all TCP connections, of clients and of servers."""
 
+import _socket
 import socket as sockets
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 KEEPALIVE_IDLE: Final = 60
 """Seconds of silence after which the system probes the connection, which also keeps it known to firewalls."""
@@ -22,7 +23,7 @@ _OPTIONS: Final[Iterable[tuple[str, int]]] = (
 )
 
 
-def configure(socket: Any) -> None:
+def configure(socket: _socket.socket) -> None:
     """Set the options of a TCP socket: send small messages at once, and detect that its peer is gone.
 
     Args:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout
 from pyelevator.transports.base import AsyncTransport, Receiver, Transport
+
+T = TypeVar("T")
 
 _POLL_INTERVAL: Final = 0.05
 """Seconds after which a thread that waits checks that the transport is still open."""
@@ -67,9 +69,10 @@ class ThreadedTransport(AsyncTransport):
                 except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
                     self._post(self._receiver.connection_lost, error)
                 else:
-                    self._post(self._receiver.message_received, answer)
+                    if answer is not None:
+                        self._post(self._receiver.message_received, answer)
 
-    def _retry_until_closed(self, step: Callable[[Deadline], Any]) -> Any:
+    def _retry_until_closed(self, step: Callable[[Deadline], T]) -> T | None:
         """Send or receive with short deadlines, until the transport is closed."""
         while not self._closed.is_set():
             deadline = Deadline.after(_POLL_INTERVAL)
@@ -79,10 +82,10 @@ class ThreadedTransport(AsyncTransport):
                 self._closed.wait(deadline.remaining())
         return None
 
-    def _post(self, callback: Callable[[Any], None], outcome: Any) -> None:
+    def _post(self, callback: Callable[[T], None], outcome: T) -> None:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._deliver, callback, outcome)
 
-    def _deliver(self, callback: Callable[[Any], None], outcome: Any) -> None:
+    def _deliver(self, callback: Callable[[T], None], outcome: T) -> None:
         if not self._closed.is_set():
             callback(outcome)

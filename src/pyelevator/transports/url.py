@@ -26,7 +26,7 @@ DEFAULT_PORT: Final = 4141
 SCHEMES: Final = ("tcp", "ipc", "fake")
 FAKE_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 FAKE_NAME_RULE: Final = "a name has ASCII letters, digits, '.', '-' and '_', and 100 characters at most: fake://shop"
-_OptionParsers: TypeAlias = Mapping[str, tuple[str, Callable[[str], Any]]]
+_OptionParsers: TypeAlias = Mapping[str, tuple[str, Callable[[str], object]]]
 
 
 _NO_PORT: Final = r":(?![0-9]*(/|$))[^]/]*(?=/|$)"  # behind a host, and it may be a password
@@ -87,7 +87,7 @@ class ParsedUrl:
         return f"{self.scheme}://{self.address}"
 
 
-def parse_url(url: str, extra_options: Mapping[str, Callable[[str], Any]] | None = None) -> ParsedUrl:
+def parse_url(url: str, extra_options: Mapping[str, Callable[[str], object]] | None = None) -> ParsedUrl:
     """Parse a URL.
 
     >>> parse_url("tcp://db.example/testdb?timeout=5")
@@ -156,7 +156,7 @@ def _fake(url: str, parts: "SplitResult") -> tuple[str, str]:
     return parts.netloc, _unquote(parts.path[1:])
 
 
-_PLACES: Final[Mapping[str, Callable[[str, Any], tuple[str, str]]]] = {"tcp": _tcp, "ipc": _ipc, "fake": _fake}
+_PLACES: Final = {"tcp": _tcp, "ipc": _ipc, "fake": _fake}
 """Scheme -> what finds the address and the database in a URL."""
 
 

@@ -1,7 +1,7 @@
 """The wire of a fake that has interceptors: what they raise becomes an answer, a lost one, or a corrupt one."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from attrs import evolve
 
@@ -27,7 +27,7 @@ def exchange(incoming: IncomingRequest, forward: Forward) -> Flow[Sequence[bytes
     if request.row_sink is not None:  # interceptors read and change rows
         request = evolve(request, row_sink=None)
     try:
-        response: Any = yield from forward(request)
+        response: object = yield from forward(request)
         _raise_lost(response)
     except TransportError:
         raise
@@ -41,7 +41,7 @@ def exchange(incoming: IncomingRequest, forward: Forward) -> Flow[Sequence[bytes
     return incoming.encode(encode_failures(request, response, failure_response))
 
 
-def _raise_lost(response: Any) -> None:
+def _raise_lost(response: object) -> None:
     """Raise what befell a command of a pipeline on its way: the pipeline is one message."""
     outcomes = response.payload if isinstance(response, Response) and isinstance(response.payload, list) else ()
     for outcome in outcomes:

@@ -1,8 +1,9 @@
 """Waiting for one descriptor, by what the system has, or what a library of green threads has left of it."""
 
+import _socket
 import math
 import select
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 READ: Final = 1
 WRITE: Final = 4
@@ -12,7 +13,7 @@ WRITE: Final = 4
 class Poll(Protocol):
     """The interface of :func:`select.poll`."""
 
-    def register(self, descriptor: Any, events: int, /) -> None:
+    def register(self, descriptor: _socket.socket, events: int, /) -> None:
         """Wait for events of a descriptor."""
 
     def poll(self, milliseconds: float, /) -> list[tuple[int, int]]:
@@ -26,9 +27,9 @@ class SelectPoll:
         self._descriptor = -1
         self._events = 0
 
-    def register(self, descriptor: Any, events: int, /) -> None:
+    def register(self, descriptor: _socket.socket, events: int, /) -> None:
         """Wait for events of a descriptor."""
-        self._descriptor = descriptor if isinstance(descriptor, int) else descriptor.fileno()
+        self._descriptor = descriptor.fileno()
         self._events = events
 
     def poll(self, milliseconds: float, /) -> list[tuple[int, int]]:
@@ -41,7 +42,7 @@ class SelectPoll:
         return [(self._descriptor, events)] if events else []
 
 
-def poll_for(descriptor: Any, events: int) -> Poll:
+def poll_for(descriptor: _socket.socket, events: int) -> Poll:
     """Return what waits for ``events`` of one descriptor; ``select`` may be patched after this module is imported."""
     poll: Poll = getattr(select, "poll", SelectPoll)()
     poll.register(descriptor, events)

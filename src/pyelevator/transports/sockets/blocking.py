@@ -220,7 +220,7 @@ class BlockingConnection:
         self._on_data(received)
         return None
 
-    def _try_send(self, data: Any) -> int:
+    def _try_send(self, data: bytes | memoryview) -> int:
         """Send what the system takes now; return the number of bytes."""
         try:
             return self._send(data, SEND_FLAGS)

@@ -9,7 +9,7 @@ import socket as sockets
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Final, TypeAlias, Unpack
+from typing import Final, TypeAlias, Unpack
 
 from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline
@@ -28,6 +28,7 @@ from pyelevator.transports.sockets.socket import (
     MIN_PAUSE,
     SEND_FLAGS,
     Address,
+    Buffers,
     ClientSocket,
     finish_connect,
     send_some,
@@ -82,7 +83,7 @@ class NonblockingConnection:
         self._connected = self._write_closed = False
         self._messages: deque[list[bytes]] = deque()
         self._protocol = client_protocol(curve, self._max_message)
-        self._send_buffer: deque[Any] = deque()
+        self._send_buffer: Buffers = deque()
         self.pollable: int | None = None
         self.connect_count = 0
         self.failure: Exception | None = None
@@ -294,7 +295,7 @@ class NonblockingConnection:
             raise ConnectionClosed
         self._send_buffer.append(self._protocol.data_to_send())
 
-    def _flush(self, buffers: "deque[Any]") -> bool:
+    def _flush(self, buffers: Buffers) -> bool:
         """Send some; return True if more can be tried."""
         try:
             send_some(self._require_socket(), buffers)

@@ -15,6 +15,9 @@ from pyelevator.transports.base import HEARTBEATS
 Address: TypeAlias = tuple[int, Any]
 """A family of addresses, and one of them as ``connect`` takes it."""
 
+Buffers: TypeAlias = "deque[bytes | memoryview]"
+"""Bytes to be sent one after the other."""
+
 SEND_FLAGS: Final = getattr(sockets, "MSG_NOSIGNAL", 0)
 """Without it, a program with the system's default for SIGPIPE would end with its peer."""
 
@@ -82,7 +85,7 @@ def finish_connect(socket: ClientSocket) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def send_some(socket: Any, buffers: "deque[Any]") -> int:
+def send_some(socket: _socket.socket, buffers: Buffers) -> int:
     """Send what the system takes of the first buffers, and remove it from them; return the number of bytes.
 
     Raises:
@@ -90,7 +93,7 @@ def send_some(socket: Any, buffers: "deque[Any]") -> int:
         OSError: nothing can be sent any more.
     """
     if len(buffers) == 1:  # the quicker call
-        sent: int = socket.send(buffers[0], SEND_FLAGS)
+        sent = socket.send(buffers[0], SEND_FLAGS)
     else:
         sent = socket.sendmsg([buffers[i] for i in range(min(len(buffers), MAX_IOVEC))], (), SEND_FLAGS)
     count = sent

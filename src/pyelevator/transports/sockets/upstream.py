@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from pyelevator.errors import ConnectFailed, ElevatorError
 from pyelevator.transports.connect_errors import connection_lost_error
@@ -25,11 +25,11 @@ class UpstreamConnection(NonblockingConnection):
     def __init__(self, url: str, curve: Curve | None = None, **options: Unpack[TransportOptions]) -> None:
         super().__init__(url, curve, **options)
         self._queue: MessageQueue = deque()
-        self.registered: tuple[Any, int, int] = (None, 0, 0)
+        self.registered: tuple[int | None, int, int] = (None, 0, 0)
         self.read_paused = False
         self.final_error: ConnectFailed | None = None
 
-    def poll_key(self, reading: bool) -> tuple[Any, int, int]:
+    def poll_key(self, reading: bool) -> tuple[int | None, int, int]:
         """Return what ``registered`` should be now, where messages may be read or not."""
         events = 0 if self.pollable is None else self.interest(reading, bool(self._queue))
         return self.pollable, events, self.connect_count

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.transports.bind import (
     bind_error,
@@ -87,7 +87,7 @@ class ListeningSockets:
             raise
         return listening, target.url
 
-    def accept(self, listening: sockets.socket) -> Iterator[Any]:
+    def accept(self, listening: sockets.socket) -> Iterator[sockets.socket]:
         """Accept up to 64 pending connections; yield the socket of each."""
         for _ in range(_MAX_ACCEPTED):
             try:

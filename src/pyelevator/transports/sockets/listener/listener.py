@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import count, islice
 from math import inf
 from time import monotonic, sleep
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 from pyelevator._options import complete, signature_from
 from pyelevator.deadlines import Deadline
@@ -307,7 +307,7 @@ class ZmtpListener(Listener):
         for connection in self._listening.accept(listening):
             self._add_peer(connection)
 
-    def _add_peer(self, connection: Any) -> None:
+    def _add_peer(self, connection: sockets.socket) -> None:
         if not self._make_room():
             connection.close()
             if not self._limit_logged:

@@ -7,13 +7,13 @@ from contextlib import suppress
 from math import inf
 from time import monotonic
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.errors import ProtocolError
 from pyelevator.native import native_messages
 from pyelevator.transports.polling.readiness import READ
 from pyelevator.transports.send_queues import TrafficCounter
-from pyelevator.transports.sockets.socket import send_some
+from pyelevator.transports.sockets.socket import Buffers, send_some
 from pyelevator.transports.zmtp.frames import LARGE
 from pyelevator.transports.zmtp.mechanism import HandshakeRefused, Mechanism
 from pyelevator.transports.zmtp.protocol import Protocol, Role
@@ -47,7 +47,7 @@ class PeerConnection:
     def __init__(
         self,
         identity: bytes,
-        socket: Any,
+        socket: sockets.socket,
         counter: TrafficCounter,
         max_message: int,
         mechanism: Mechanism | None,
@@ -64,7 +64,7 @@ class PeerConnection:
         self._recv = socket.recv
         self._protocol = Protocol(Role.SERVER, mechanism, max_message, _MAX_MESSAGES)
         self._native = None if type(counter) is TrafficCounter else native_messages()
-        self._send_buffer: deque[Any] = deque()
+        self._send_buffer: Buffers = deque()
         self._sent_of_first = 0  # bytes that were sent of the first buffer, which is kept until all of it is sent
         self._send_pending()
 
@@ -133,7 +133,7 @@ class PeerConnection:
             raise Disconnected
 
     def _read(self) -> bytes:
-        data: bytes = self._recv(self._protocol.read_size)
+        data = self._recv(self._protocol.read_size)
         if not data:
             raise Disconnected
         counter = self._counter
@@ -193,8 +193,8 @@ class PeerConnection:
         if buffers or self._sent_of_first:
             self._count_partly_sent(buffers[0] if buffers else b"")
 
-    def _count_partly_sent(self, first: Any) -> None:
-        sent = memoryview(first.obj).nbytes - first.nbytes if type(first) is memoryview else 0
+    def _count_partly_sent(self, first: bytes | memoryview) -> None:
+        sent = memoryview(first.obj).nbytes - first.nbytes if isinstance(first, memoryview) else 0
         self._counter.partly_sent += sent - self._sent_of_first
         self._sent_of_first = sent
 
