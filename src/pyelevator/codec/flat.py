@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator import commands
 from pyelevator.arguments.batches import CheckedSequence
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.base import Codec, Frames, Reply, UnsupportedByDialect
@@ -74,18 +75,18 @@ def _encode_slice(command: Slice) -> tuple[bytes, str]:
     return command.start or b"", str(command.count)
 
 
-def _reject_parts(command: Any, prefix: bool) -> None:
+def _reject_parts(command: Range | Slice, prefix: bool) -> None:
     if prefix or not (command.include_key and command.include_value):
         raise UnsupportedByDialect("the flat dialect has no include_key, include_value or prefix")
 
 
-def _encode_create(command: Any) -> tuple[str]:
+def _encode_create(command: commands.DbCreate) -> tuple[str]:
     if command.options:
         raise UnsupportedByDialect("the flat dialect creates databases without options; use dialect='classic'")
     return (command.name,)
 
 
-def _encode_ops(command: Any) -> Iterator[bytes]:
+def _encode_ops(command: commands.Batch) -> Iterator[bytes]:
     for op in command.ops:
         if _PUT in op or _DELETE in op:
             raise UnsupportedByDialect("a key or value of b'BPUT' or b'BDEL' cannot be told from a signal in flat")
@@ -117,29 +118,21 @@ def _decode_slice(args: Sequence[Any]) -> tuple[Any, int]:
 
 
 ARGUMENTS: Final[Mapping[str, FlatArguments]] = {
-    "GET": FlatArguments(lambda c: (c.key,), 1, _take(1)),
+    **dict.fromkeys(("GET", "DELETE"), FlatArguments(lambda c: (c.key,), 1, _take(1))),
     "PUT": FlatArguments(lambda c: (c.key, c.value), 2, _take(2)),
-    "DELETE": FlatArguments(lambda c: (c.key,), 1, _take(1)),
     "EXISTS": FlatArguments(None, 1, _take(1)),
     "MGET": FlatArguments(lambda c: c.keys, 0, lambda args: (args,)),
     "RANGE": FlatArguments(_encode_range, 2, _take(2)),
     "SLICE": FlatArguments(_encode_slice, 2, _decode_slice),
     "BATCH": FlatArguments(_encode_ops, 0, _decode_ops),
-    "PING": FlatArguments(None, 0, _take(0)),
-    "DBCONNECT": FlatArguments(lambda c: (c.name,), 1, _take(1)),
-    "DBMOUNT": FlatArguments(lambda c: (c.name,), 1, _take(1)),
-    "DBUMOUNT": FlatArguments(lambda c: (c.name,), 1, _take(1)),
+    **dict.fromkeys(("DBCONNECT", "DBMOUNT", "DBUMOUNT", "DBDROP"), FlatArguments(lambda c: (c.name,), 1, _take(1))),
     "DBCREATE": FlatArguments(_encode_create, 1, _take(1)),
-    "DBDROP": FlatArguments(lambda c: (c.name,), 1, _take(1)),
     "DBFORGET": FlatArguments(None, 1, _take(1)),
     "DBLIST": FlatArguments(lambda _: (), 0, _take(0)),
-    "DBREPAIR": FlatArguments(None, 0, _take(0)),
-    "STATS": FlatArguments(None, 0, _take(0)),
+    **dict.fromkeys(("PING", "DBREPAIR", "STATS", "PROGRESS", "SLOWLOG"), FlatArguments(None, 0, _take(0))),
     "BACKUP": FlatArguments(None, 2, _take(2)),
     "COMPACT": FlatArguments(None, 0, _take(2)),
     "SIZES": FlatArguments(None, 0, lambda args: (args,)),
-    "PROGRESS": FlatArguments(None, 0, _take(0)),
-    "SLOWLOG": FlatArguments(None, 0, _take(0)),
     **dict.fromkeys(
         ("PIPELINE", "SNAPSHOT", "COUNT", "DELETERANGE", "CONDITIONALBATCH", "INCREMENT", "GETANDDELETE"),
         FlatArguments(None, 0, None),

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from pyelevator import commands
 from pyelevator.arguments.data import kind_of
 from pyelevator.codec.values import malformed_arguments
-from pyelevator.commands import COMMANDS, PIPELINED, Command, Delete, Exists, Get, Pipeline, Put, Range, Unknown
+from pyelevator.commands import COMMANDS, PIPELINED, Command, Delete, Exists, Get, Pipeline, Put, Range, Slice, Unknown
 from pyelevator.commands.keys import Keyed
 from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 
@@ -35,7 +36,7 @@ _DIGITS: Final = 18
 """How long a count in decimal digits may be."""
 
 
-def _scan(command: Any, end: Any) -> tuple[Any, ...]:
+def _scan(command: Range | Slice, end: bytes | int | None) -> tuple[Any, ...]:
     return command.start, end, command.include_key, command.include_value
 
 
@@ -44,7 +45,7 @@ def _encode_range(command: Range) -> tuple[object, ...]:
     return scan if command.prefix is None else (*scan, command.prefix)
 
 
-def _encode_interval(command: Any) -> tuple[Any, ...]:
+def _encode_interval(command: commands.Count | commands.DeleteRange) -> tuple[Any, ...]:
     return command.start, command.stop, command.prefix
 
 
