@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from itertools import chain
 from typing import IO, Any, Final
 from zlib import crc32
 
@@ -32,7 +33,7 @@ _MAX_RECORD: Final = 1 << 30
 
 _LIMITS: Final = Limits(content_bytes=_MAX_RECORD)
 
-_pack: Final[Callable[[Any], bytes]] = msgpack.Packer(use_bin_type=True, unicode_errors="surrogateescape").pack
+_pack: Final[Callable[[object], bytes]] = msgpack.Packer(use_bin_type=True, unicode_errors="surrogateescape").pack
 _unpack: Final[Callable[[bytes], Any]] = partial(msgpack.unpackb, raw=False, unicode_errors="surrogateescape")
 
 
@@ -90,32 +91,29 @@ class BinaryWriter(DumpWriter):
     """
 
     def __init__(self, file: IO[bytes], compression: str = "lz4") -> None:
-        self._file = file
-        self._compression = compression
+        self._file, self._compression = file, compression
         self._compress = COMPRESSIONS[compression].compress
         self._checksum = 0
 
-    def _write(self, kind: str, *content: Any) -> None:
+    def _write(self, kind: str, *content: object) -> None:
         body = _pack(content)
         self._checksum = crc32(body, self._checksum)
         self._file.write(_pack((kind, body, self._checksum)))
 
-    def begin(self, id: str) -> None:
-        self._compress(b"")  # which raises if the extra is missing, before anything is written
-        self._write("elevator-dump", _VERSION, id, self._compression)
-
-    def begin_database(self, name: str) -> None:
-        self._write("database", name)
-
-    def write_pairs(self, items: Sequence[bytes]) -> None:
-        self._write("pairs", len(items) // 2, self._compress(_pack(items)))
-
-    def end_database(self, pairs: int) -> None:
-        self._write("database-end", pairs)
-
-    def end(self, databases: int) -> None:
-        self._write("dump-end", databases)
-        self._file.flush()
+    def write(self, record: Record) -> None:
+        match record:
+            case DumpStart(id):
+                self._compress(b"")  # which raises if the extra is missing, before anything is written
+                self._write("elevator-dump", _VERSION, id, self._compression)
+            case DatabaseStart(name):
+                self._write("database", name)
+            case Pairs(count, read):
+                self._write("pairs", count, self._compress(_pack(list(chain.from_iterable(read())))))
+            case DatabaseEnd(pairs):
+                self._write("database-end", pairs)
+            case DumpEnd(databases):
+                self._write("dump-end", databases)
+                self._file.flush()
 
 
 class BinaryReader(DumpReader):
@@ -144,14 +142,14 @@ class BinaryReader(DumpReader):
         except (ValueError, TypeError, LookupError, msgpack.UnpackException) as error:
             raise DumpError(f"the dump is damaged: {error or type(error).__name__}") from error
 
-    def _open(self, record: Any) -> Record:
+    def _open(self, record: Sequence[Any]) -> Record:
         kind, body, checksum = record
         self.checksum = crc32(body, self.checksum)
         if checksum != self.checksum:
             raise DumpError("the dump is damaged: a checksum is wrong; fetch it again, or make it again")
         return _OPENERS[kind](self, *_unpack(body))
 
-    def _open_start(self, version: int, id: str, compression: str, *_: Any) -> Record:
+    def _open_start(self, version: int, id: str, compression: str, *_: object) -> Record:
         if version != _VERSION:
             raise DumpError(f"the dump is of version {version} of the format, which a later elevator has; use that one")
         if compression not in COMPRESSIONS:

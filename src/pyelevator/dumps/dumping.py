@@ -5,13 +5,25 @@ from contextlib import contextmanager
 from functools import partial
 from secrets import token_hex
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
+
+from attrs import define, field
 
 from pyelevator.client import Elevator
 from pyelevator.client.handles import SnapshotHandle
 from pyelevator.codec import UnsupportedByDialect
 from pyelevator.commands import Data, Snapshot
-from pyelevator.dumps.records import DumpError, DumpTotals, DumpWriter
+from pyelevator.dumps.records import (
+    DatabaseEnd,
+    DatabaseStart,
+    DumpEnd,
+    DumpError,
+    DumpStart,
+    DumpTotals,
+    DumpWriter,
+    Pair,
+    Pairs,
+)
 from pyelevator.errors import ServerError
 
 OnProgress: TypeAlias = Callable[[str, int, int], object]
@@ -60,11 +72,11 @@ def dump(
     """
     names = list(dict.fromkeys(databases))
     with _sources(client, names, snapshot and together, timeout) as sources:
-        dumping = _Dumping(writer, sources, prefix, snapshot=snapshot, timeout=timeout, on_progress=on_progress)
-        writer.begin(token_hex(16))
+        dumping = _Dumping(writer, dict(sources), prefix, snapshot, timeout, on_progress)
+        writer.write(DumpStart(token_hex(16)))
         for name in names:
             dumping.write(name)
-        writer.end(len(names))
+        writer.write(DumpEnd(len(names)))
     return dumping.totals
 
 
@@ -93,69 +105,58 @@ def _sources(client: Elevator[bytes], names: Sequence[str], together: bool, time
         yield {name: partial(taken.database, name) for name in names}
 
 
+@define
 class _Dumping:
-    """One run of :func:`dump`, which has the arguments.
+    """One run of :func:`dump`, which has the arguments; sources are those whose turn has not come."""
 
-    Attributes:
-        totals: what was written so far.
-    """
-
-    def __init__(
-        self,
-        writer: DumpWriter,
-        sources: Sources,
-        prefix: Data | None,
-        *,
-        snapshot: bool,
-        timeout: float | None,
-        on_progress: OnProgress,
-    ) -> None:
-        self._writer, self._prefix, self._snapshot = writer, prefix, snapshot
-        self._timeout, self._on_progress = timeout, on_progress
-        self._sources = dict(sources)
-        self._touched_at = monotonic()
-        self.totals = DumpTotals()
+    writer: DumpWriter
+    sources: dict[str, Callable[[], Elevator[bytes]]]
+    prefix: Data | None
+    snapshot: bool
+    timeout: float | None
+    on_progress: OnProgress
+    touched_at: float = field(factory=monotonic)
+    totals: DumpTotals = field(factory=DumpTotals)
 
     def write(self, name: str) -> None:
-        """Write a database."""
-        client = self._sources.pop(name)()
-        self._writer.begin_database(name)
+        client = self.sources.pop(name)()
+        self.writer.write(DatabaseStart(name))
         is_moment = isinstance(client._handle, SnapshotHandle)
-        consistent = self._snapshot and not is_moment
-        rows = client.RangeIter(prefix=self._prefix, consistent=consistent, timeout=self._timeout)
+        consistent = self.snapshot and not is_moment
+        rows = client.RangeIter(prefix=self.prefix, consistent=consistent, timeout=self.timeout)
         try:
             with rows:
-                count, size = _write_rows(rows, self._writer, partial(self._report, name, is_moment))
+                count, size = _write_rows(rows, self.writer, partial(self._report, name, is_moment))
         except UnsupportedByDialect as error:
-            if not self._snapshot:
+            if not self.snapshot:
                 raise
             raise DumpError(
                 f"{error}; --no-snapshot dumps the pages as they are when they are read, which is the same while "
                 "nothing is written"
             ) from error
-        self._writer.end_database(count)
+        self.writer.write(DatabaseEnd(count))
         self.totals = self.totals.with_database(count, size)
 
     def _report(self, name: str, is_moment: bool, pairs: int, nbytes: int) -> None:
-        self._on_progress(name, pairs, nbytes)
-        if is_moment and monotonic() - self._touched_at >= _TOUCH_INTERVAL:
-            self._touched_at = monotonic()
-            for source in self._sources.values():
-                source().Exists(b"", timeout=self._timeout)
+        self.on_progress(name, pairs, nbytes)
+        if is_moment and monotonic() - self.touched_at >= _TOUCH_INTERVAL:
+            self.touched_at = monotonic()
+            for source in self.sources.values():
+                source().Exists(b"", timeout=self.timeout)
 
 
-def _write_rows(rows: Iterable[Any], writer: DumpWriter, on_progress: Callable[[int, int], object]) -> tuple[int, int]:
+def _write_rows(rows: Iterable[Pair], writer: DumpWriter, on_progress: Callable[[int, int], object]) -> tuple[int, int]:
     """Write rows in records; return how many there were, and their bytes."""
-    items: list[bytes] = []
-    pairs = nbytes = size = 0
-    for key, value in rows:
-        items += (key, value)
-        size += len(key) + len(value)
-        if size >= _RECORD_BYTES or len(items) >= 2 * _RECORD_PAIRS:
-            pairs, nbytes = pairs + len(items) // 2, nbytes + size
-            writer.write_pairs(items)
-            on_progress(pairs, nbytes)
-            items, size = [], 0
-    if items:
-        writer.write_pairs(items)
-    return pairs + len(items) // 2, nbytes + size
+    pairs: list[Pair] = []
+    count = nbytes = size = 0
+    for pair in rows:
+        pairs.append(pair)
+        size += len(pair[0]) + len(pair[1])
+        if size >= _RECORD_BYTES or len(pairs) >= _RECORD_PAIRS:
+            count, nbytes = count + len(pairs), nbytes + size
+            writer.write(Pairs.of(pairs))
+            on_progress(count, nbytes)
+            pairs, size = [], 0
+    if pairs:
+        writer.write(Pairs.of(pairs))
+    return count + len(pairs), nbytes + size

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from pyelevator.client import Elevator
 from pyelevator.codec import UnsupportedByDialect
@@ -106,75 +106,72 @@ def load(
     return loader.totals
 
 
+@define
 class _Loader:
-    def __init__(
-        self,
-        client: Elevator[bytes],
-        reader: DumpReader,
-        options: LoadOptions,
-        positions: PositionFiles | None,
-        on_progress: OnProgress,
-    ) -> None:
-        self._client, self._reader, self._options = client, reader, options
-        self._positions, self._on_progress = positions, on_progress
-        self._dump = ""
-        self._target: _Target | None = None
-        self._loaded: list[str] = []
-        self._buffered, self._bounds_buffers = 0, True
-        self.totals = DumpTotals()
+    client: Elevator[bytes]
+    reader: DumpReader
+    options: LoadOptions
+    positions: PositionFiles | None
+    on_progress: OnProgress
+    dump: str = ""
+    target: _Target | None = None
+    loaded: list[str] = field(factory=list)
+    buffered: int = 0
+    bounds_buffers: bool = True
+    totals: DumpTotals = field(factory=DumpTotals)
 
     def start(self, record: DumpStart) -> None:
-        self._dump = record.id
+        self.dump = record.id
 
     def start_database(self, record: DatabaseStart) -> None:
-        if self._options.databases and record.name not in self._options.databases:
+        if self.options.databases and record.name not in self.options.databases:
             return
-        if self._loaded and self._options.to_db is not None:
+        if self.loaded and self.options.to_db is not None:
             raise DumpError(SEVERAL)
-        self._loaded.append(record.name)
-        name = self._options.to_db or record.name
+        self.loaded.append(record.name)
+        name = self.options.to_db or record.name
         self._connect(name)
         position = Position(
-            self._dump,
+            self.dump,
             record.name,
-            self._client._handle.uid or "",
-            self._options.prefix.hex(),
+            self.client._handle.uid or "",
+            self.options.prefix.hex(),
             0,
-            self._reader.checksum,
+            self.reader.checksum,
         )
-        resume = self._positions.read(position) if self._positions and self._dump else None
-        if resume is None and not self._options.merge:
+        resume = self.positions.read(position) if self.positions and self.dump else None
+        if resume is None and not self.options.merge:
             self._check_empty(name)
-        self._target = _Target(position, resume)
+        self.target = _Target(position, resume)
         if resume is None:
-            self._record(self._target)
+            self._record(self.target)
 
     def _connect(self, name: str) -> None:
-        timeout = self._options.timeout
+        timeout = self.options.timeout
         try:
-            self._client.connect(name, timeout=timeout)
+            self.client.connect(name, timeout=timeout)
         except DatabaseError:
-            self._client.createdb(name, timeout=timeout)
-            self._client.connect(name, timeout=timeout)
+            self.client.createdb(name, timeout=timeout)
+            self.client.connect(name, timeout=timeout)
 
     def _check_empty(self, name: str) -> None:
-        if self._client.Slice(None, 1, timeout=self._options.timeout):
+        if self.client.Slice(None, 1, timeout=self.options.timeout):
             raise DumpError(
                 f"the database {name} holds pairs already; --to-db NAME loads into another one, --merge among them, "
                 "overwriting those of the same keys"
             )
 
     def write(self, record: Pairs) -> None:
-        target = self._target
+        target = self.target
         if target is None:
             return
         self._flush(target, is_due=target.unrecorded >= _POSITION_BYTES)
         pairs = target.position.pairs + record.count
-        target.position = evolve(target.position, pairs=pairs, checksum=self._reader.checksum)
+        target.position = evolve(target.position, pairs=pairs, checksum=self.reader.checksum)
         if target.resume is not None and pairs <= target.resume.pairs:
             self._check_same(target.position, target.resume)
         else:
-            prefix = self._options.prefix
+            prefix = self.options.prefix
             target.held = [pair for pair in record.read() if pair[0].startswith(prefix)] if prefix else record.read()
 
     def _flush(self, target: _Target, *, is_due: bool) -> None:
@@ -182,11 +179,11 @@ class _Loader:
         pairs, target.held = target.held, ()
         if pairs:
             size = sum([len(key) + len(value) for key, value in pairs])
-            self._write_batch(pairs, sync=is_due and "sync" in self._client._handle.features)
+            self._write_batch(pairs, sync=is_due and "sync" in self.client._handle.features)
             target.loaded, target.nbytes = target.loaded + len(pairs), target.nbytes + size
             target.unrecorded += size
             self._bound_buffer(size)
-            self._on_progress(target.position.database, target.loaded, target.nbytes)
+            self.on_progress(target.position.database, target.loaded, target.nbytes)
         if is_due:
             self._record(target)
 
@@ -196,25 +193,25 @@ class _Loader:
         A compaction begins with that, and there is nothing else to compact before the first key. The pairs of a dump
         are in order, so their tables do not overlap and need not be merged, however small they are.
         """
-        self._buffered += size
-        if self._buffered < _BUFFER_BYTES or not self._bounds_buffers:
+        self.buffered += size
+        if self.buffered < _BUFFER_BYTES or not self.bounds_buffers:
             return
-        self._buffered = 0
+        self.buffered = 0
         try:
-            self._client.compact(b"", b"", timeout=self._options.timeout)
+            self.client.compact(b"", b"", timeout=self.options.timeout)
         except (PermissionDenied, UnsupportedByDialect):  # it may only write, or the server is an old one
-            self._bounds_buffers = False
+            self.bounds_buffers = False
 
     def _check_same(self, position: Position, resume: Position) -> None:
         if position.pairs == resume.pairs and position.checksum != resume.checksum:
-            path = self._positions.path(resume.uid) if self._positions else ""
+            path = self.positions.path(resume.uid) if self.positions else ""
             raise DumpError(
                 f"the dump has changed since it was loaded in part; remove {path} to load it from its beginning"
             )
 
     def _write_batch(self, pairs: Sequence[Pair], *, sync: bool) -> None:
         """Write pairs in one batch, or in as few as the server's limit lets them be."""
-        batch = self._client.WriteBatch(timeout=self._options.timeout)
+        batch = self.client.WriteBatch(timeout=self.options.timeout)
         try:
             for key, value in pairs:
                 batch.Put(key, value)
@@ -231,22 +228,22 @@ class _Loader:
 
     def _record(self, target: _Target) -> None:
         target.unrecorded = 0
-        if self._positions is not None and self._dump:
-            self._positions.write(target.position)
+        if self.positions is not None and self.dump:
+            self.positions.write(target.position)
 
     def end_database(self, _: DatabaseEnd) -> None:
-        target, self._target = self._target, None
+        target, self.target = self.target, None
         if target is not None:
             self._flush(target, is_due=True)
             self.totals = self.totals.with_database(target.loaded, target.nbytes)
 
     def finish(self) -> None:
         """Check that every database that was named was there, and forget the positions."""
-        missing = [name for name in self._options.databases if name not in self._loaded]
+        missing = [name for name in self.options.databases if name not in self.loaded]
         if missing:
             raise DumpError(f"the dump has no database {', '.join(missing)}")
-        if self._positions is not None:
-            self._positions.remove()
+        if self.positions is not None:
+            self.positions.remove()
 
 
 _STEPS: Final[Mapping[type, Callable[[_Loader, Any], None]]] = {

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -46,6 +46,11 @@ class Pairs:
     count: int
     read: Callable[[], Sequence[Pair]]
 
+    @classmethod
+    def of(cls, pairs: Sequence[Pair]) -> "Pairs":
+        """Return a record of pairs that are in memory."""
+        return cls(len(pairs), lambda: pairs)
+
 
 @frozen
 class DatabaseEnd:
@@ -83,46 +88,18 @@ class DumpTotals:
 
 
 class DumpWriter(ABC):
-    """Writes the records of one dump, in order."""
+    """Writes the records of one dump."""
 
     @abstractmethod
-    def begin(self, id: str) -> None:
-        """Write the beginning of the dump.
+    def write(self, record: Record) -> None:
+        """Write the next record.
 
         Args:
-            id: tells this dump from others.
-        """
+            record: a ``DumpStart``; for each database a ``DatabaseStart``, its ``Pairs`` and a ``DatabaseEnd``; in the
+                end a ``DumpEnd``.
 
-    @abstractmethod
-    def begin_database(self, name: str) -> None:
-        """Write the beginning of a database.
-
-        Args:
-            name: of the database.
-        """
-
-    @abstractmethod
-    def write_pairs(self, items: Sequence[bytes]) -> None:
-        """Write some pairs of the database: key, value, key, value.
-
-        Args:
-            items: keys and values in turn.
-        """
-
-    @abstractmethod
-    def end_database(self, pairs: int) -> None:
-        """Write the end of a database with so many pairs.
-
-        Args:
-            pairs: how many the database has.
-        """
-
-    @abstractmethod
-    def end(self, databases: int) -> None:
-        """Write the end of the dump.
-
-        Args:
-            databases: how many the dump holds.
+        Raises:
+            MissingExtra: with the first record: what the format needs is not installed.
         """
 
 
@@ -148,7 +125,7 @@ class DumpReader(ABC):
         """Return the records as they are in the file."""
 
 
-def check_order(records: Iterator[Any]) -> Iterator[Any]:
+def check_order(records: Iterator[Record]) -> Iterator[Record]:
     """Yield the records of a dump, and check that they come in order and in the numbers that the ends say.
 
     Raises:

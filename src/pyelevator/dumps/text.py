@@ -3,8 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Final
 from zlib import crc32
 
@@ -58,26 +57,23 @@ class JsonLinesWriter(DumpWriter):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def _write(self, **content: Any) -> None:
+    def _write(self, **content: str | int) -> None:
         self._file.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
 
-    def begin(self, id: str) -> None:
-        self._write(dump=id)
-
-    def begin_database(self, name: str) -> None:
-        self._write(**dict([_encode("database", name.encode("utf-8", "surrogateescape"))]))
-
-    def write_pairs(self, items: Sequence[bytes]) -> None:
-        each = iter(items)
-        for key, value in zip(each, each, strict=True):
-            self._write(**dict([_encode("key", key), _encode("value", value)]))
-
-    def end_database(self, pairs: int) -> None:
-        self._write(database_end=pairs)
-
-    def end(self, databases: int) -> None:
-        self._write(dump_end=databases)
-        self._file.flush()
+    def write(self, record: Record) -> None:
+        match record:
+            case DumpStart(id):
+                self._write(dump=id)
+            case DatabaseStart(name):
+                self._write(**dict([_encode("database", name.encode("utf-8", "surrogateescape"))]))
+            case Pairs():
+                for key, value in record.read():
+                    self._write(**dict([_encode("key", key), _encode("value", value)]))
+            case DatabaseEnd(pairs):
+                self._write(database_end=pairs)
+            case DumpEnd(databases):
+                self._write(dump_end=databases)
+                self._file.flush()
 
 
 class JsonLinesReader(DumpReader):
@@ -104,12 +100,12 @@ class JsonLinesReader(DumpReader):
                 pending.append(record)
                 nbytes += len(record[0]) + len(record[1])
             if pending and (len(pending) >= _GROUP_PAIRS or nbytes >= _GROUP_BYTES or not isinstance(record, tuple)):
-                yield Pairs(len(pending), partial(list, pending))
+                yield Pairs.of(pending)
                 pending, nbytes = [], 0
             if not isinstance(record, tuple):
                 yield record
         if pending:
-            yield Pairs(len(pending), partial(list, pending))
+            yield Pairs.of(pending)
         if not has_ends:
             yield from (DatabaseEnd(self._pairs), DumpEnd(1))
 

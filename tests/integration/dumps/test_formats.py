@@ -32,13 +32,13 @@ DATABASES = {"default": [(b"a", b"1"), (b"b\xff", b"\x00\xfe")], "empty": [], "c
 def written(make, databases):
     file = io.BytesIO()
     writer = make(file)
-    writer.begin("00ff")
+    writer.write(DumpStart("00ff"))
     for name, pairs in databases.items():
-        writer.begin_database(name)
+        writer.write(DatabaseStart(name))
         if pairs:
-            writer.write_pairs([item for pair in pairs for item in pair])
-        writer.end_database(len(pairs))
-    writer.end(len(databases))
+            writer.write(Pairs.of(pairs))
+        writer.write(DatabaseEnd(len(pairs)))
+    writer.write(DumpEnd(len(databases)))
     return file.getvalue()
 
 
@@ -164,7 +164,7 @@ def test_a_compression_that_is_not_installed_names_its_extra(monkeypatch):
     binary._zstd.cache_clear()
     file = io.BytesIO()
     with pytest.raises(MissingExtra, match=r"pip install 'pyelevator\[zstd\]'"):
-        BinaryWriter(file, "zstd").begin("00")
+        BinaryWriter(file, "zstd").write(DumpStart("00"))
     assert file.getvalue() == b""
 
 
