@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from attrs import define, field
 
-from pyelevator.commands import PUT, BatchOp, RepairReport
+from pyelevator.commands import PUT, BatchOp, OptionValue, RepairReport
 from pyelevator.engines.base import Bounds, Capability, Decision, Engine, EngineError, ReadView, Storage
 from pyelevator.engines.options import OPTION_NAMES, check_options
 
@@ -229,10 +229,10 @@ class MemoryStorage(Storage):
     def resolve(self, path: str) -> str:
         return normpath(path)
 
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+    def check_options(self, options: Mapping[str, object]) -> dict[str, OptionValue]:
         return check_options(options)
 
-    def open(self, path: str, options: Mapping[str, Any]) -> Engine:
+    def open(self, path: str, options: Mapping[str, object]) -> Engine:
         check_options(options)
         with self._lock:
             database = self._closed_database(path) or self._databases.setdefault(path, _Database())
@@ -242,7 +242,7 @@ class MemoryStorage(Storage):
     def exists(self, path: str) -> bool:
         return path in self._databases
 
-    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:  # noqa: ARG002
+    def repair(self, path: str, options: Mapping[str, object], *, force: bool = False) -> RepairReport:  # noqa: ARG002
         check_options(options)
         with self._lock:
             if self._closed_database(path) is None:

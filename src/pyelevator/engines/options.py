@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final, TypeAlias
 
-from pyelevator.arguments import is_integer
+from pyelevator.commands import OptionValue
 from pyelevator.engines.base import OptionTypeError, OptionValueError
 
 _log: Final = logging.getLogger("pyelevator.engines")
@@ -21,38 +21,29 @@ WRITE_BUFFERS_BYTES: Final = 512 << 20
 _SHOWN: Final = 40
 """Characters of an unknown name that a message shows."""
 
-Check = Callable[[str, Any], Any]
+Check: TypeAlias = Callable[[str, object], OptionValue]
 
 
-def _integer(minimum: int, maximum: int) -> Check:
-    def check(name: str, value: Any) -> int:
-        if not is_integer(value):
-            raise OptionTypeError(f"option {name} must be an integer, not {type(value).__name__}")
-        if not minimum <= value <= maximum:
-            raise OptionValueError(f"option {name} must be from {minimum} to {maximum}, not {value}")
-        return value
-
-    return check
-
-
-def _clamped_integer(minimum: int, maximum: int, lowest: int, highest: int) -> Check:
-    """Return a check of a number from ``minimum`` to ``maximum`` that clamps it to ``lowest`` and ``highest``.
+def _integer(minimum: int, maximum: int, lowest: int | None = None, highest: int | None = None) -> Check:
+    """Return a check of a number from ``minimum`` to ``maximum``, which clamps it to ``lowest`` and ``highest``.
 
     LevelDB has these limits as well, but truncates a size to 32 bits first, so that 2 GiB became 64 KiB.
     """
-    check_integer = _integer(minimum, maximum)
 
-    def check(name: str, value: Any) -> int:
-        requested: int = check_integer(name, value)
-        nearest = max(lowest, min(requested, highest))
-        if nearest != requested:
-            _log.info("option %s is %d, the nearest to %d that LevelDB can do", name, nearest, requested)
+    def check(name: str, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise OptionTypeError(f"option {name} must be an integer, not {type(value).__name__}")
+        if not minimum <= value <= maximum:
+            raise OptionValueError(f"option {name} must be from {minimum} to {maximum}, not {value}")
+        nearest = max(minimum if lowest is None else lowest, min(value, highest or maximum))
+        if nearest != value:
+            _log.info("option %s is %d, the nearest to %d that LevelDB can do", name, nearest, value)
         return nearest
 
     return check
 
 
-def _boolean(name: str, value: Any) -> bool:
+def _boolean(name: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise OptionTypeError(f"option {name} must be a boolean, not {type(value).__name__}")
@@ -61,7 +52,7 @@ def _boolean(name: str, value: Any) -> bool:
 _COMPRESSIONS: Final = {True: "snappy", "snappy": "snappy", False: None, "none": None}
 
 
-def _compression(name: str, value: Any) -> str | None:
+def _compression(name: str, value: object) -> str | None:
     value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if not isinstance(value, (bool, str)):
         raise OptionTypeError(f"option {name} must be a boolean or 'snappy', not {type(value).__name__}")
@@ -71,17 +62,17 @@ def _compression(name: str, value: Any) -> str | None:
 
 
 OPTIONS: Final[Mapping[str, Check]] = {
-    "block_size": _clamped_integer(0, _SIZE, _KIB, 4 * _MIB),
+    "block_size": _integer(0, _SIZE, _KIB, 4 * _MIB),
     "block_restart_interval": _integer(1, _INT),
     "bloom_filter_bits": _integer(0, 1024),
     "compression": _compression,
     "lru_cache_size": _integer(0, _SIZE),
-    "max_file_size": _clamped_integer(0, _SIZE, _MIB, _GIB),
-    "max_open_files": _clamped_integer(-_INT, _INT, 74, 50_000),
+    "max_file_size": _integer(0, _SIZE, _MIB, _GIB),
+    "max_open_files": _integer(-_INT, _INT, 74, 50_000),
     "paranoid_checks": _boolean,
-    "write_buffer_size": _clamped_integer(0, _SIZE, 64 * _KIB, _GIB),
+    "write_buffer_size": _integer(0, _SIZE, 64 * _KIB, _GIB),
 }
-"""OptionValue -> check; sizes are bytes. A size that LevelDB cannot do becomes the nearest that it can."""
+"""Option -> check; sizes are bytes. A size that LevelDB cannot do becomes the nearest that it can."""
 
 ALIASES: Final[Mapping[str, str]] = {
     "block_cache_size": "lru_cache_size",
@@ -97,7 +88,7 @@ OPTION_NAMES: Final = frozenset({*OPTIONS, *ALIASES, *CREATION_DEFAULTS})
 """Every name that an option may have."""
 
 
-def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(options: Mapping[str, object]) -> dict[str, OptionValue]:
     """Return the options under their present names, ready for JSON; unknown ones are left out, and logged.
 
     Args:
@@ -120,7 +111,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value is None else OPTIONS[name](name, value) for name, value in given.items()}
 
 
-def parse_creation(options: Mapping[str, Any]) -> dict[str, bool]:
+def parse_creation(options: Mapping[str, object]) -> dict[str, bool]:
     """Return ``create_if_missing`` and ``error_if_exists``, or their defaults.
 
     >>> parse_creation({"create_if_missing": False, "block_size": 4096})

@@ -1,9 +1,8 @@
 """Engines that a URL names: those of this package, and those that other packages announce."""
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any, Final
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
 
 from pyelevator.engines.base import Storage
 from pyelevator.errors import UsageError
@@ -11,11 +10,11 @@ from pyelevator.errors import UsageError
 GROUP: Final = "pyelevator.engines"
 """The entry points of engines: the scheme of their URLs, and what returns a ``Storage`` for a URL."""
 
-_OWN: Final[Mapping[str, tuple[str, str]]] = {
-    "postgresql": ("pyelevator.engines.postgresql", "PostgreSqlStorage"),
-    "postgres": ("pyelevator.engines.postgresql", "PostgreSqlStorage"),
+_OWN: Final[Mapping[str, EntryPoint]] = {
+    name: EntryPoint(name, "pyelevator.engines.postgresql:PostgreSqlStorage.from_url", GROUP)
+    for name in ("postgresql", "postgres")
 }
-"""Scheme -> the module and the class with ``from_url``."""
+"""The engines of this package by their schemes."""
 
 
 def scheme_of(engine: str) -> str | None:
@@ -43,18 +42,9 @@ def open_storage(url: str) -> Storage:
         UsageError: there is no engine of that scheme, or the URL is wrong.
         MissingExtra: a package that the engine needs is not installed.
     """
-    make = _find(scheme_of(url) or "")
-    storage: Storage = make(url)
-    return storage
-
-
-def _find(scheme: str) -> Callable[[str], Any]:
-    if scheme in _OWN:
-        module, name = _OWN[scheme]
-        make: Callable[[str], Any] = getattr(import_module(module), name).from_url
-        return make
-    found = next(iter(entry_points(group=GROUP, name=scheme)), None)
+    scheme = scheme_of(url) or ""
+    found = _OWN.get(scheme) or next(iter(entry_points(group=GROUP, name=scheme)), None)
     if found is None:
         raise UsageError(f"there is no engine {scheme!r}; there are {', '.join(engine_schemes())}")
-    loaded: Callable[[str], Any] = found.load()
-    return loaded
+    make: Callable[[str], Storage] = found.load()
+    return make(url)

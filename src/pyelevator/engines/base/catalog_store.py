@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from attrs import frozen
 
@@ -26,7 +26,7 @@ class Entry:
     name: str
     uid: str
     path: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     adopted: bool = False
     opened: bool = True
     recorded: str | None = None

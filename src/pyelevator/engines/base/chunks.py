@@ -7,6 +7,10 @@ from typing import Any, Final, TypeAlias
 from pyelevator._closing import Closing
 from pyelevator.messages import PackedRows, RowLayout
 
+_ROWS: Final = 256
+_BYTES: Final = 256 << 10
+"""Rows, and bytes of them, that ``iter_rows`` reads at once."""
+
 Chunk: TypeAlias = tuple[list[Any], int]
 """Some rows, and how many bytes they have."""
 
@@ -41,6 +45,12 @@ class ChunkedScan(Closing):
             layout: how rows are packed.
         """
         return None
+
+    def iter_rows(self) -> Iterator[Any]:
+        """Yield the rows one by one; the scan is closed in the end."""
+        with self:
+            while rows := self.read(_ROWS, _BYTES)[0]:
+                yield from rows
 
     def close(self) -> None:
         """Release the rows, so that a generator of them ends; closing twice is fine.

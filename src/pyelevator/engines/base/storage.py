@@ -3,9 +3,9 @@
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pyelevator.commands import RepairReport
+from pyelevator.commands import OptionValue, RepairReport
 from pyelevator.engines.base.catalog_store import CatalogStore
 from pyelevator.engines.base.engine import Engine
 
@@ -59,7 +59,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+    def check_options(self, options: Mapping[str, object]) -> dict[str, OptionValue]:
         """Return the options under their present names, ready for JSON; unknown ones are left out.
 
         Args:
@@ -70,7 +70,7 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def open(self, path: str, options: Mapping[str, Any]) -> Engine:
+    def open(self, path: str, options: Mapping[str, object]) -> Engine:
         """Open the database at ``path``, or create it if there is none.
 
         Args:
@@ -82,7 +82,7 @@ class Storage(ABC):
             EngineError: it is open already, here or in another process; the file system refused.
         """
 
-    def detect_options(self, path: str) -> dict[str, Any]:  # noqa: ARG002
+    def detect_options(self, path: str) -> dict[str, OptionValue]:  # noqa: ARG002
         """Return the options that the files of another program's database show, and that have to be kept for it.
 
         Args:
@@ -129,7 +129,7 @@ class Storage(ABC):
         return (lambda: None) if self.exists(path) else (lambda: self.destroy(path))
 
     @abstractmethod
-    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
+    def repair(self, path: str, options: Mapping[str, object], *, force: bool = False) -> RepairReport:
         """Recover what can be recovered; afterwards all reads agree on the newest version that survived.
 
         Args:

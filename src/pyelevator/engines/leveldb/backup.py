@@ -10,18 +10,20 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import ExitStack, contextmanager, suppress
+from typing import BinaryIO, Final
 
 from attrs import frozen
 
+from pyelevator._closing import Closing
 from pyelevator.engines.base import EngineDamaged, EngineError
 from pyelevator.engines.base.errors import describe_damage
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
 from pyelevator.engines.leveldb.format import FormatError
-from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
+from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, list_files, missing_file
 from pyelevator.engines.leveldb.format.manifest import Manifest, read_manifest
 from pyelevator.engines.leveldb.format.records import complete_length
+from pyelevator.paths import sync_file
 
 _ATTEMPTS: Final = 100
 _COPY_BYTES: Final = 1 << 20
@@ -38,61 +40,43 @@ class CannotLink(Exception):
 
 
 @frozen
-class _Log:
-    """A log of the database.
-
-    Attributes:
-        name: of the file.
-        descriptor: it is open, so that it can be read even when it is removed.
-        size: bytes of it that belong to the backup.
-    """
-
-    name: str
-    descriptor: int
-    size: int
-
-
-@frozen
-class Cut:
+class Cut(Closing):
     """The files of a database at one moment: the tables are linked already, and the rest is to be copied.
 
     Attributes:
         manifest_name, manifest: the name of the manifest, and its bytes.
-        logs: to copy.
+        logs: to copy, each with the bytes of it that belong to the backup; it is open, as it may be removed.
     """
 
     manifest_name: str
     manifest: bytes
-    logs: Sequence[_Log]
+    logs: Sequence[tuple[BinaryIO, int]]
+    _resources: ExitStack
 
     def copy_into(self, target: DirectoryHandle) -> None:
         """Copy what is not linked, and make it survive a crash of the machine."""
-        for log in self.logs:
-            _write_new(target, log.name, _chunks(log))
+        for log, size in self.logs:
+            _write_new(target, log.name, _chunks(log, size))
         _write_new(target, self.manifest_name, [self.manifest])
         _write_new(target, "CURRENT", [f"{self.manifest_name}\n".encode()])
 
     def close(self) -> None:
-        """Close the logs."""
-        for log in self.logs:
-            os.close(log.descriptor)
+        self._resources.close()
 
 
-def _chunks(log: _Log) -> Iterator[bytes]:
-    at = 0
-    while at < log.size:
-        chunk = os.pread(log.descriptor, min(_COPY_BYTES, log.size - at), at)
+def _chunks(log: BinaryIO, size: int) -> Iterator[bytes]:
+    while size:
+        chunk = log.read(min(_COPY_BYTES, size))
         if not chunk:
             raise EngineError(f"the log {log.name} is shorter than it was")
         yield chunk
-        at += len(chunk)
+        size -= len(chunk)
 
 
 def _write_new(target: DirectoryHandle, name: str, chunks: Iterable[bytes]) -> None:
     with os.fdopen(os.open(name, _NEW, 0o600, dir_fd=target.descriptor), "wb") as file:
         file.writelines(chunks)
-        file.flush()
-        os.fsync(file.fileno())
+        sync_file(file)
 
 
 def cut(source: DirectoryHandle, target: DirectoryHandle) -> Cut:
@@ -124,26 +108,28 @@ def _try_cut(source: DirectoryHandle, target: DirectoryHandle) -> Cut | None:
     """Return the cut; None, or FileNotFoundError, if a compaction came in between."""
     name, data = _read_manifest(source)
     manifest = _parse(data, source)
-    files = list(filter(None, map(parse_file_name, os.listdir(source.name))))  # noqa: PTH208 - names are all that is needed
+    files = list(list_files(source.name))
     for table in _tables(files, manifest):
         os.link(table, table, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor, follow_symlinks=False)
         if not stat.S_ISREG(os.stat(table, dir_fd=target.descriptor, follow_symlinks=False).st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), table)
-    found = Cut(name, data[: complete_length(data)], _open_logs(source, files, manifest))
-    if _read_manifest(source) == (name, data):
-        return found
-    found.close()
-    return None
+    with ExitStack() as logs:
+        opened = [logs.enter_context(_open(source, log)) for log in _logs(files, manifest)]
+        sizes = [os.fstat(log.fileno()).st_size for log in opened]
+        if _read_manifest(source) != (name, data):
+            return None
+        return Cut(name, data[: complete_length(data)], list(zip(opened, sizes, strict=True)), logs.pop_all())
 
 
 def _read_manifest(source: DirectoryHandle) -> tuple[str, bytes]:
-    name = _read(source, "CURRENT").decode("ascii", "replace").strip()
-    return name, _read(source, name)
+    with _open(source, "CURRENT") as current:
+        name = current.read().decode("ascii", "replace").strip()
+    with _open(source, name) as manifest:
+        return name, manifest.read()
 
 
-def _read(source: DirectoryHandle, name: str) -> bytes:
-    with os.fdopen(os.open(name, _READ, dir_fd=source.descriptor), "rb") as file:
-        return file.read()
+def _open(source: DirectoryHandle, name: str) -> BinaryIO:
+    return open(name, "rb", buffering=0, opener=lambda name, _: os.open(name, _READ, dir_fd=source.descriptor))
 
 
 def _parse(data: bytes, source: DirectoryHandle) -> Manifest:
@@ -157,25 +143,16 @@ def _tables(files: Sequence[FileName], manifest: Manifest) -> list[str]:
     names = {file.number: file.name for file in files if file.kind is FileKind.TABLE}
     missing = manifest.tables - names.keys()
     if missing:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{min(missing):06}.ldb")
+        raise missing_file(f"{min(missing):06}.ldb")
     return [names[number] for number in manifest.tables]
 
 
-def _open_logs(source: DirectoryHandle, files: Sequence[FileName], manifest: Manifest) -> list[_Log]:
-    """Open the logs that the manifest needs; the oldest of them always exists, or it is in a table by now."""
+def _logs(files: Sequence[FileName], manifest: Manifest) -> list[str]:
+    """Return the names of the logs that the manifest needs; the oldest always exists, or it is in a table by now."""
     logs = {file.number: file.name for file in files if file.kind is FileKind.LOG}
     if manifest.log_number and manifest.log_number not in logs:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{manifest.log_number:06}.log")
-    opened: list[_Log] = []
-    try:
-        for number, name in sorted(logs.items()):
-            if number >= manifest.log_number or number == manifest.previous_log_number:
-                descriptor = os.open(name, _READ, dir_fd=source.descriptor)
-                opened.append(_Log(name, descriptor, os.fstat(descriptor).st_size))
-    except BaseException:
-        Cut("", b"", opened).close()
-        raise
-    return opened
+        raise missing_file(f"{manifest.log_number:06}.log")
+    return [name for number, name in sorted(logs.items()) if manifest.needs_log(number)]
 
 
 def clear(directory: DirectoryHandle) -> None:
@@ -209,10 +186,10 @@ def partial_directory(path: str) -> Iterator[DirectoryHandle]:
         OSError: it cannot be made.
     """
     parent_path, name = os.path.split(path)
-    with _opened(DirectoryHandle(parent_path, create=True, parents=True)) as parent:
+    with DirectoryHandle(parent_path, create=True, parents=True) as parent:
         _check_free(parent, name, path)
         partial = f".{name}.partial"
-        with _opened(DirectoryHandle(os.path.join(parent_path, partial), create=True)) as target:  # noqa: PTH118
+        with DirectoryHandle(os.path.join(parent_path, partial), create=True) as target:  # noqa: PTH118
             _lock(target, path)
             try:
                 clear(target)
@@ -226,12 +203,6 @@ def partial_directory(path: str) -> Iterator[DirectoryHandle]:
                     os.rmdir(partial, dir_fd=parent.descriptor)
                 raise
             os.fsync(parent.descriptor)
-
-
-@contextmanager
-def _opened(handle: DirectoryHandle) -> Iterator[DirectoryHandle]:
-    with handle:
-        yield handle
 
 
 def _lock(target: DirectoryHandle, path: str) -> None:

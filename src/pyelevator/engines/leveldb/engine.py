@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain, islice, pairwise
 from operator import itemgetter
 from typing import Any, ClassVar, Final, TypeVar
@@ -84,14 +84,16 @@ class LevelDbEngine(LevelDbReader, Engine):
         storage: Storage,
         path: str,
         source: Any,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         *,
         row_cache: int,
         directory: DirectoryHandle,
         resources: ExitStack,
     ) -> None:
         check = LiveTables(source, directory).check
-        super().__init__(source, ErrorTranslator(path), options["paranoid_checks"], source.approximate_size, check)
+        super().__init__(
+            source, ErrorTranslator(path), bool(options["paranoid_checks"]), source.approximate_size, check
+        )
         self._storage = storage
         self._path = path
         self._options = options
@@ -251,7 +253,7 @@ class LevelDbEngine(LevelDbReader, Engine):
             except BaseException:
                 snapshot.close()
                 raise
-        with snapshot, closing(cut):
+        with snapshot, cut:
             cut.copy_into(target)
             for _ in self._scan_in_chunks(snapshot, Bounds(include_value=False, fill_cache=False)):
                 pass

@@ -5,7 +5,7 @@ It is the engine on plyvel but for what is read and written in bulk. There a row
 the status of each iterator whenever it returns rows, so that the reader's own checks of ends are not needed.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -21,9 +21,6 @@ from pyelevator.engines.leveldb.binding.reader import LevelDbReader
 from pyelevator.engines.leveldb.engine import LevelDbEngine
 from pyelevator.messages import PackedRows, RowLayout
 
-_ROWS: Final = 256
-"""Rows that ``scan`` reads at once."""
-
 _COUNTED: Final = 1 << 18
 """Pairs that are counted in one go, while other threads have Python."""
 
@@ -35,9 +32,6 @@ _VALUES_BYTES: Final = 2 << 20
 
 _ANY_SIZE: Final = 1 << 62
 """More bytes than any values have."""
-
-_BYTES: Final = 256 << 10
-"""Bytes after which it reads no more at once."""
 
 
 class NativeReader(LevelDbReader):
@@ -91,21 +85,15 @@ class NativeReader(LevelDbReader):
                 self._check_tables()
         return PackedValues(None if data is None else PackedRows(data, len(keys)), missing)
 
-    def scan(self, bounds: Bounds) -> Iterator[Any]:
-        return self._open_native_scan(bounds).iter_rows()
-
-    def chunks(self, bounds: Bounds) -> ChunkedScan:
-        return self._open_native_scan(bounds)
-
     def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
         total = 0
-        with self._open_native_scan(evolve(bounds, include_key=False, include_value=False)) as scan:
+        with self.chunks(evolve(bounds, include_key=False, include_value=False)) as scan:
             while found := scan.count(_COUNTED):
                 total += found
                 checkpoint()
         return total
 
-    def _open_native_scan(self, bounds: Bounds) -> "_NativeScan":
+    def chunks(self, bounds: Bounds) -> "_NativeScan":
         start, stop, include_stop = bounds.interval()
         with self._errors:
             scan = self._source.scan(
@@ -148,12 +136,6 @@ class _NativeScan(ChunkedScan):
         """Count the rows that are left, at most so many."""
         with self._errors:
             return self._scan.count(most)  # type: ignore[no-any-return]
-
-    def iter_rows(self) -> Iterator[Any]:
-        """Yield the rows one by one."""
-        with self:
-            while rows := self.read(_ROWS, _BYTES)[0]:
-                yield from rows
 
     def close(self) -> None:
         self._is_closed = True

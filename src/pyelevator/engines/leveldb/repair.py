@@ -55,7 +55,7 @@ _UNREADABLE_FILE: Final = "unreadable.txt"
 class RepairLibrary:
     """The parts of LevelDB that a repair uses."""
 
-    def __init__(self, binding: Any, options: Mapping[str, Any]) -> None:
+    def __init__(self, binding: Any, options: Mapping[str, object]) -> None:
         self._binding = binding
         self._strict = {**options, "paranoid_checks": True}  # or damaged blocks are taken over as they are
         self._loose = {**options, "paranoid_checks": False}  # or the first damaged record of a log ends it
@@ -81,13 +81,7 @@ class RepairLibrary:
 
 
 def repair(path: str, inspection: Inspection, library: RepairLibrary, *, force: bool) -> RepairReport:
-    """Repair a locked directory, or finish an interrupted repair of it.
-
-    Args:
-        path: of the database.
-        inspection: a thorough one of it.
-        library: LevelDB.
-        force: go on even if most of the data would be set aside.
+    """Repair a locked directory after a thorough inspection, or finish an interrupted repair of it.
 
     Raises:
         EngineError: most of the data would be set aside, or there is no place for it.
@@ -99,14 +93,10 @@ def repair(path: str, inspection: Inspection, library: RepairLibrary, *, force: 
     _log.warning(
         "repaired %s: kept %s; set aside %s",
         Path(path).resolve(),
-        _format_names(report.kept),
-        _format_names(report.set_aside),
+        ", ".join(report.kept) or "nothing",
+        ", ".join(report.set_aside) or "nothing",
     )
     return report
-
-
-def _format_names(names: Sequence[str]) -> str:
-    return ", ".join(names) or "nothing"
 
 
 # Building, in a directory of its own
@@ -169,7 +159,7 @@ def _is_used(file: FileName, inspection: Inspection) -> bool:
         return True
     if file.kind is FileKind.TABLE:
         return file.number in manifest.tables
-    return file.number >= manifest.log_number or file.number == manifest.previous_log_number
+    return manifest.needs_log(file.number)
 
 
 def _build(path: str, partial: Path, choice: _Plan, library: RepairLibrary, *, force: bool) -> None:
@@ -229,7 +219,7 @@ def _check_maps(path: str, tables: Sequence[str]) -> None:
 
 def _is_rebuilt(partial: Path, name: str) -> bool:
     """Return True if LevelDB has made a new table of what it could read of a damaged one."""
-    return any(exists(Path(partial, name).with_suffix(suffix)) for suffix in (".ldb", ".sst"))
+    return any(exists((partial / name).with_suffix(suffix)) for suffix in (".ldb", ".sst"))
 
 
 def _check_remaining_share(path: str, choice: _Plan, unreadable: Sequence[str]) -> None:

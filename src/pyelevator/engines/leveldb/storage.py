@@ -1,8 +1,7 @@
 """LevelDB directories as storage, on plyvel or plyvel-next."""
 
-import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from functools import partial
@@ -10,13 +9,12 @@ from pathlib import Path, PurePath
 from secrets import token_hex
 from typing import Any, Final, Self
 
-from pyelevator.commands import RepairReport
+from pyelevator.commands import OptionValue, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
 from pyelevator.engines.leveldb.binding.loading import is_native, load_library
 from pyelevator.engines.leveldb.directories import operations as directories
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
-from pyelevator.engines.leveldb.directories.lock import DirectoryLock
 from pyelevator.engines.leveldb.engine import LevelDbEngine
 from pyelevator.engines.leveldb.inspection import inspect
 from pyelevator.engines.leveldb.native import NativeEngine
@@ -54,7 +52,7 @@ class LevelDbStorage(Storage):
 
     def __init__(
         self,
-        default_options: Mapping[str, Any] | None = None,
+        default_options: Mapping[str, object] | None = None,
         row_cache: int = ROW_CACHE_BYTES,
         write_buffers: int = WRITE_BUFFERS_BYTES,
     ) -> None:
@@ -70,7 +68,7 @@ class LevelDbStorage(Storage):
     def resolve(self, path: str) -> str:
         return os.path.realpath(path)
 
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+    def check_options(self, options: Mapping[str, object]) -> dict[str, OptionValue]:
         return check_options(options)
 
     def confine(self, directories: Iterable[str]) -> None:
@@ -80,49 +78,44 @@ class LevelDbStorage(Storage):
         if self._confined_to is not None and not any(PurePath(path).is_relative_to(one) for one in self._confined_to):
             raise EngineError(f"{path} is not under an allowed directory; start the server with --allow-path DIR", path)
 
-    def _check_files(self, name: str | None) -> None:
+    def _check_files(self, name: str) -> None:
         """Check that the files of a database are in its own directory, if databases are confined to directories."""
-        if self._confined_to is not None and name is not None:
+        if self._confined_to is not None and name:
             directories.check_links(name)
 
     @contextmanager
-    def _open_directory(self, path: str) -> Iterator[str | None]:
-        """Open the directory for the block, and yield a name that always leads to it; None if it is missing.
+    def _open_directory(self, path: str, *, must_exist: bool = False) -> Iterator[str]:
+        """Open the directory for the block, and yield a name that always leads to it; an empty one if it is missing.
 
         ``path`` is not used again instead of it: a link may have taken its place.
         """
         self._check_confined(path)
         with ErrorTranslator(path), ExitStack() as stack:
-            name = None
-            with suppress(FileNotFoundError, NotADirectoryError):
-                name = stack.enter_context(DirectoryHandle(path))
+            name = ""
+            with suppress(*() if must_exist else (FileNotFoundError, NotADirectoryError)):
+                name = stack.enter_context(DirectoryHandle(path)).name
             self._check_files(name)
             yield name
 
-    @contextmanager
-    def _open_existing_directory(self, path: str) -> Iterator[str]:
-        """Open the directory as ``_open_directory`` does, and raise if it is missing."""
-        with self._open_directory(path) as name:
-            if name is None:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-            yield name
-
-    def open(self, path: str, options: Mapping[str, Any]) -> Engine:
+    def open(self, path: str, options: Mapping[str, object]) -> Engine:
         self._check_confined(path)
-        options = self._defaults | check_options(options)
+        given: dict[str, Any] = self._defaults | check_options(options)
         with ErrorTranslator(path), ExitStack() as resources:
-            size = self.write_buffers.open(options.get("write_buffer_size"))
+            size = self.write_buffers.open(given.get("write_buffer_size"))
             resources.callback(self.write_buffers.close, size)
             directory = DirectoryHandle(path, create=True)
             resources.callback(directory.close)
             self._check_files(directory.name)
-            source, lock = self._open_locked(directory.name, {**options, "write_buffer_size": size})
+            inspection, lock = directories.lock_and_inspect(directory.name, directories.check_opening)
             resources.callback(lock.release)
+            with directories.mark_creation(inspection):
+                sized = {**given, "write_buffer_size": size}
+                source = self._library.DB(os.fsencode(directory.name), create_if_missing=True, **sized)
             return self._engine(
                 self._unconfined(),
                 path,
                 source,
-                options,
+                given,
                 row_cache=self._row_cache,
                 directory=directory,
                 resources=resources.pop_all(),
@@ -134,23 +127,14 @@ class LevelDbStorage(Storage):
         storage._confined_to = None
         return storage
 
-    def _open_locked(self, name: str, options: Mapping[str, Any]) -> tuple[Any, DirectoryLock]:
-        inspection, lock = directories.lock_and_inspect(name, directories.check_opening)
-        try:
-            with directories.mark_creation(inspection):
-                return self._library.DB(os.fsencode(name), create_if_missing=True, **options), lock
-        except BaseException:
-            lock.release()
-            raise
-
-    def detect_options(self, path: str) -> dict[str, Any]:
+    def detect_options(self, path: str) -> dict[str, OptionValue]:
         """Return the compression that its tables show; none without tables, as opening turns the log into one."""
-        with self._open_existing_directory(path) as name:
+        with self._open_directory(path, must_exist=True) as name:
             return {"compression": inspect(name, logs=False).compression}
 
     def check_free_space(self, path: str) -> None:
         """Check that there is space for a table with what is in the log, since opening writes one."""
-        with self._open_existing_directory(path) as name:
+        with self._open_directory(path, must_exist=True) as name:
             log = sum(directories.file_size(file) for file in directories.data_files(name) if file.suffix == ".log")
             probe = Path(name, f".space-{token_hex(8)}")
             try:
@@ -161,29 +145,32 @@ class LevelDbStorage(Storage):
 
     def exists(self, path: str) -> bool:
         with self._open_directory(path) as name:
-            return name is not None and directories.has_database(name)
+            return bool(name) and directories.has_database(name)
 
     def prepare(self, path: str) -> Callable[[], None]:
         with self._open_directory(path) as name:
-            if name is None:
-                return partial(self._undo_creation, path, directories.undo_new_directory)
-            _, lock = directories.inspect_under_lock(name, directories.check_creation, logs=False)
-            if lock:
-                lock.release()
-            return partial(self._undo_creation, path, directories.prepare_undo(name))
+            if name:
+                _, lock = directories.inspect_under_lock(name, directories.check_creation, logs=False)
+                if lock:
+                    lock.release()
+                if directories.has_database(name):
+                    return lambda: None
+            return partial(self._undo_creation, path, os.listdir(name) if name else None)  # noqa: PTH208 - names
 
-    def _undo_creation(self, path: str, undo: Callable[[str], bool]) -> None:
+    def _undo_creation(self, path: str, before: Sequence[str] | None) -> None:
+        """Remove what was made since the directory had those files, and the directory if there was none."""
         with self._open_directory(path) as name:
-            was_there = name is None or undo(name)
-        if not was_there:
+            if name:
+                directories.remove_new_files(name, before or ())
+        if before is None:
             with suppress(OSError):
                 Path(path).rmdir()
 
-    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:
+    def repair(self, path: str, options: Mapping[str, object], *, force: bool = False) -> RepairReport:
         library = RepairLibrary(self._library, self._defaults | check_options(options))
         check = partial(directories.check_repair, force=force)
         with self._open_directory(path) as name:
-            if name is None or not directories.has_database(name):
+            if not name or not directories.has_database(name):
                 raise EngineError(f"there is no database at {path}", path)
             inspection, lock = directories.lock_and_inspect(name, check, thorough=True)
             with lock:
@@ -191,7 +178,7 @@ class LevelDbStorage(Storage):
 
     def destroy(self, path: str, *, set_aside: bool = False) -> None:
         with self._open_directory(path) as name:
-            if name is not None:
+            if name:
                 directories.destroy(name, set_aside=set_aside)
         with suppress(OSError):
             Path(path).rmdir()

@@ -35,7 +35,7 @@ class Databases:
         found = self.query(self._find, (path_bytes(path),))
         return Table(self.client.settings.schema, found[0][0], found[0][1].decode()) if found else None
 
-    def create(self, path: str, name: str | None, uid: str, options: Mapping[str, Any]) -> None:
+    def create(self, path: str, name: str | None, uid: str, options: Mapping[str, object]) -> None:
         """Create a database, its table and its row in the catalog in one transaction.
 
         Raises:

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
-from pyelevator.commands import RepairReport
+from pyelevator.commands import OptionValue, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, EngineGone, Storage
 from pyelevator.engines.options import CREATION_DEFAULTS
 from pyelevator.engines.postgresql.catalog import UID_PATH, PostgreSqlCatalogStore
@@ -48,10 +48,10 @@ class PostgreSqlStorage(Storage):
     def resolve(self, path: str) -> str:
         return path
 
-    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - none has an effect here
+    def check_options(self, options: Mapping[str, object]) -> dict[str, OptionValue]:  # noqa: ARG002 - none has an effect here
         return {}
 
-    def open(self, path: str, options: Mapping[str, Any]) -> Engine:  # noqa: ARG002
+    def open(self, path: str, options: Mapping[str, object]) -> Engine:  # noqa: ARG002
         with self._lock:
             self._check_closed(path)
             self._open.add(path)
@@ -74,7 +74,7 @@ class PostgreSqlStorage(Storage):
     def exists(self, path: str) -> bool:
         return self.databases.find(path) is not None
 
-    def repair(self, path: str, options: Mapping[str, Any], *, force: bool = False) -> RepairReport:  # noqa: ARG002
+    def repair(self, path: str, options: Mapping[str, object], *, force: bool = False) -> RepairReport:  # noqa: ARG002
         self._check_closed(path)
         raise EngineError("PostgreSQL repairs its own files when it starts; there is nothing else to repair")
 

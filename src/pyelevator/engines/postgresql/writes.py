@@ -17,7 +17,7 @@ from pyelevator.engines.base import (
 )
 from pyelevator.engines.postgresql.client import Client, extra_seconds, first_attempt
 from pyelevator.engines.postgresql.connections.cluster import LOCK_SHARE
-from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.connection import Connection, value_of
 from pyelevator.engines.postgresql.connections.errors import (
     UNAVAILABLE,
     LostConnection,
@@ -150,16 +150,12 @@ class Writer:
         while True:
             try:
                 with self._client.connection(user, until) as connection:
-                    return self._ask(connection, token, until)
+                    connection.query(self._refuse, (token,), until)
+                    return value_of(connection.query(self._was_refused, (token,), until)) is False
             except (LostConnection, EngineUnavailable, EngineConflict) as error:
                 if monotonic() >= until or isinstance(error, EngineUnavailable):
                     raise EngineOutcomeUnknown(_UNKNOWN) from error
             _pause()
-
-    def _ask(self, connection: Connection, token: bytes, until: float) -> bool:
-        connection.query(self._refuse, (token,), until)
-        result = connection.query(self._was_refused, (token,), until)
-        return bool(result.get_value(0, 0) == b"\0")
 
 
 def _pause() -> None:

@@ -134,12 +134,9 @@ class LevelDbReader(ReadView):
             return self._approximate_size(start or b"", LAST_KEY if stop is None else stop) > _LARGE_SCAN
 
     def scan(self, bounds: Bounds) -> Iterator[Any]:
-        return self._open_scan(bounds).iter_rows()
+        return self.chunks(bounds).iter_rows()
 
     def chunks(self, bounds: Bounds) -> ChunkedScan:
-        return self._open_scan(bounds)
-
-    def _open_scan(self, bounds: Bounds) -> "_LevelDbScan":
         """Return a scan whose first row is read already, so that it shows the moment of the call."""
         with self._errors:
             for _ in range(_ATTEMPTS):
@@ -167,26 +164,21 @@ class LevelDbReader(ReadView):
         start is treated as none.
         """
         start, stop, include_stop = bounds.interval()
-        if bounds.reverse and start:
-            source = self._iterator(bounds, None, stop, include_stop, include_key=True)
-            key, item = _BACKWARDS[bounds.parts]
-            return source, map(item, takewhile(lambda row: key(row) >= start, source))
-        source = self._iterator(bounds, start or None, stop, include_stop, include_key=bounds.include_key)
-        return source, source
-
-    def _iterator(
-        self, bounds: Bounds, start: bytes | None, stop: bytes | None, include_stop: bool, *, include_key: bool
-    ) -> Any:
-        return self._source.iterator(
-            start=start,
+        first = start if bounds.reverse and start else None
+        source = self._source.iterator(
+            start=None if first else start or None,
             stop=stop,
             include_stop=include_stop,
-            include_key=include_key,
+            include_key=bounds.include_key or first is not None,
             include_value=bounds.include_value,
             reverse=bounds.reverse,
             fill_cache=bounds.fill_cache,
             verify_checksums=self._verify,
         )
+        if first is None:
+            return source, source
+        key, item = _BACKWARDS[bounds.parts]
+        return source, map(item, takewhile(lambda row: key(row) >= first, source))
 
     def close(self) -> None:
         with self._errors:
@@ -209,21 +201,11 @@ class _LevelDbScan(ChunkedScan):
             rows, size = super().read(max_rows, target_bytes)
             if rows:
                 self._rows = self._rest  # without the chain, which costs some time for each row
-            if len(rows) < max_rows and size < target_bytes:
-                self._finish()
+            if self._unchecked and len(rows) < max_rows and size < target_bytes:
+                self._unchecked = False
+                self._rows = self._rest = iter(())
+                _check_end(self._source, b"", self._errors)
         return rows, size
-
-    def iter_rows(self) -> Iterator[Any]:
-        """Yield the rows one by one."""
-        with self, self._errors:
-            yield from self._rows
-            self._finish()
-
-    def _finish(self) -> None:
-        if self._unchecked:
-            self._unchecked = False
-            self._rows = self._rest = iter(())
-            _check_end(self._source, b"", self._errors)
 
     def close(self) -> None:
         super().close()

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from pyelevator._closing import Closing
+
 _PARENT_FLAGS: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMES: Final = Path("/proc/self/fd")
@@ -73,7 +75,7 @@ def _open(here: int, part: str, flags: int) -> int:
         raise
 
 
-class DirectoryHandle:
+class DirectoryHandle(Closing):
     """An open directory, and a name that always leads to it.
 
     Attributes:
@@ -97,9 +99,3 @@ class DirectoryHandle:
     def close(self) -> None:
         """Close the directory; closing twice is fine."""
         self._close()
-
-    def __enter__(self) -> str:
-        return self.name
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -3,14 +3,13 @@
 LevelDB has one status, NotFound, for a missing file and for a missing key. Iterators do not confuse them.
 """
 
-import errno
 import os
 import re
 import time
 from typing import Any, Final
 
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
-from pyelevator.engines.leveldb.format.file_names import FileKind, parse_file_name
+from pyelevator.engines.leveldb.format.file_names import FileKind, list_files, missing_file
 
 _LIVE: Final = re.compile(r"^ ([0-9]+):", re.MULTILINE)
 
@@ -42,13 +41,11 @@ class LiveTables:
 
     def _check_directory(self) -> None:
         live = self._read_live_numbers()
-        files = map(parse_file_name, os.listdir(self._directory.name))  # noqa: PTH208 - names are all that is needed
-        missing = live - {file.number for file in files if file and file.kind is FileKind.TABLE}
+        missing = live - {file.number for file in list_files(self._directory.name) if file.kind is FileKind.TABLE}
         if missing:
             missing &= self._read_live_numbers()  # a compaction may have replaced them since
         if missing:
-            name = f"{self._directory.name}/{min(missing):06}.ldb"
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+            raise missing_file(f"{self._directory.name}/{min(missing):06}.ldb")
 
     def _read_live_numbers(self) -> set[int]:
         """Return the numbers of the tables of the current version; such a number is never used again."""

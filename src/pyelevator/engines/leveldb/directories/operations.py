@@ -3,15 +3,15 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
 from pyelevator.engines.base import EngineDamaged, EngineError, EngineForeign
 from pyelevator.engines.base.errors import describe_damage
 from pyelevator.engines.leveldb.directories.lock import LOCK, DirectoryLock
-from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
+from pyelevator.engines.leveldb.format.file_names import FileKind, list_files, parse_file_name
 from pyelevator.engines.leveldb.inspection import Inspection, inspect
 from pyelevator.paths import exists, is_directory, is_file
 
@@ -39,10 +39,7 @@ def is_unfinished(path: str) -> bool:
 
 def has_database(path: str) -> bool:
     """Return True if there is a database at ``path``, sound, damaged or foreign, or what LevelDB takes for one."""
-    try:
-        return any(file.kind in DATABASE_KINDS for file in _files(path)) or is_unfinished(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    return bool(data_files(path)) or is_unfinished(path)
 
 
 def data_files(path: str) -> list[Path]:
@@ -52,7 +49,7 @@ def data_files(path: str) -> list[Path]:
         OSError: the directory cannot be read.
     """
     try:
-        return [Path(path, file.name) for file in _files(path) if file.kind in DATABASE_KINDS]
+        return [Path(path, file.name) for file in list_files(path) if file.kind in DATABASE_KINDS]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -65,35 +62,20 @@ def file_size(file: Path) -> int:
         return 0
 
 
-def _files(path: str) -> Iterator[FileName]:
-    return filter(None, map(parse_file_name, os.listdir(path)))  # noqa: PTH208 - names are all that is needed
-
-
 def inspect_under_lock(
     path: str, check: Callable[[Inspection], None], *, thorough: bool = False, logs: bool = True
 ) -> tuple[Inspection, DirectoryLock | None]:
-    """Inspect a directory, under its lock if it has one; nothing is created.
-
-    Args:
-        path: of the directory.
-        check: raises if the intended operation is not safe.
-        thorough, logs: see ``inspect``.
-
-    Returns:
-        The inspection, and the lock, which the caller releases.
+    """Inspect a directory, under its lock if it has one, which the caller releases; nothing is created.
 
     Raises:
-        EngineError: it is open already, or what ``check`` raises.
+        EngineError: it is open already, or what ``check`` raises if the intended operation is not safe.
         OSError: it cannot be read.
     """
-    lock = DirectoryLock(path) if is_file(Path(path, LOCK)) else None
-    try:
+    with ExitStack() as failing:
+        lock = failing.enter_context(DirectoryLock(path)) if is_file(Path(path, LOCK)) else None
         inspection = inspect(path, thorough=thorough, logs=logs)
         check(inspection)
-    except BaseException:
-        if lock:
-            lock.release()
-        raise
+        failing.pop_all()
     return inspection, lock
 
 
@@ -182,7 +164,7 @@ def check_repair(inspection: Inspection, *, force: bool) -> None:
         raise EngineForeign(
             f"{inspection.path} is {inspection.foreign}; a repair would lose it, so nothing was changed"
         )
-    if not any(file.kind in DATABASE_KINDS for file in inspection.files):
+    if not inspection.of_kind(*DATABASE_KINDS):
         raise EngineError(f"there is no database at {inspection.path}")
     if not inspection.is_leveldb and not force:
         raise EngineForeign(
@@ -217,7 +199,7 @@ def _check_own(inspection: Inspection) -> None:
 
 def is_vacant(inspection: Inspection) -> bool:
     """Return True if LevelDB may create a database here: there is none, or what an interrupted creation has left."""
-    return not any(file.kind in DATABASE_KINDS for file in inspection.files) or exists(Path(inspection.path, CREATING))
+    return not inspection.of_kind(*DATABASE_KINDS) or exists(Path(inspection.path, CREATING))
 
 
 def _damage_error(inspection: Inspection, why: str) -> EngineDamaged:
@@ -241,27 +223,11 @@ def _format_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def prepare_undo(path: str) -> Callable[[str], bool]:
-    """Return a function that later undoes what a creation at ``path`` has made since; see ``Storage.prepare``.
-
-    It takes the path at that time, and returns True if the directory existed before.
-    """
-    if has_database(path):
-        return lambda _: True
-    return partial(_remove_new_files, set(os.listdir(path)))  # noqa: PTH208 - names are all that is needed
-
-
-def undo_new_directory(path: str) -> bool:
-    """Undo a creation in a directory that did not exist before; see ``prepare_undo``."""
-    _remove_new_files(set(), path)
-    return False
-
-
-def _remove_new_files(before: set[str], path: str) -> bool:
+def remove_new_files(path: str, before: Iterable[str]) -> None:
+    """Remove the files of a creation that are not among those that were there before."""
     with suppress(FileNotFoundError), DirectoryLock(path):
-        made = set(os.listdir(path)) - before  # noqa: PTH208
+        made = set(os.listdir(path)).difference(before)  # noqa: PTH208 - names are all that is needed
         remove(path, [name for name in made if name == CREATING or parse_file_name(name)])
-    return True
 
 
 def remove(path: str, names: Iterable[str]) -> None:
@@ -286,13 +252,11 @@ def destroy(path: str, *, set_aside: bool) -> None:
         Path(path, CREATING).unlink(missing_ok=True)
         _remove_repairs(path, set_aside=set_aside)
         Path(path, LOCK).unlink()
-    with suppress(OSError):
-        Path(path).rmdir()
 
 
 def _has_own_files(path: str, *, set_aside: bool) -> bool:
     names = [CREATING, PARTIAL_DIR, COMPLETE_DIR, MOVING_DIR, *([LOST_DIR] if set_aside else [])]
-    return any(_files(path)) or any(exists(Path(path, name)) for name in names)
+    return any(list_files(path)) or any(exists(Path(path, name)) for name in names)
 
 
 def _remove_repairs(path: str, *, set_aside: bool) -> None:
@@ -343,16 +307,8 @@ def move_aside(path: str, source: Path) -> list[str]:
         lost.mkdir(exist_ok=True)
     moved = []
     for file in files:
-        target = _unused_name(lost / file.name)
+        names = chain([file.name], (f"{file.name}.{number}" for number in count(2)))
+        target = next(one for one in map(lost.joinpath, names) if not exists(one))
         file.rename(target)
         moved.append(f"{LOST_DIR}/{target.name}")
     return moved
-
-
-def _unused_name(path: Path) -> Path:
-    number = 1
-    target = path
-    while exists(target):
-        number += 1
-        target = path.with_name(f"{path.name}.{number}")
-    return target

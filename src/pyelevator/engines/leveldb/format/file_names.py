@@ -1,8 +1,10 @@
 """The names of LevelDB's files."""
 
 import enum
+import errno
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from attrs import frozen
@@ -71,3 +73,17 @@ def parse_file_name(name: str) -> FileName | None:
     if number > _MAX_NUMBER:
         return None
     return FileName(name, _SUFFIXES.get(match[3], FileKind.MANIFEST), number, match[2] == f"{number:06}")
+
+
+def list_files(directory: str) -> Iterator[FileName]:
+    """Return the files of a directory that LevelDB takes for its own.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    return filter(None, map(parse_file_name, os.listdir(directory)))  # noqa: PTH208 - names are all that is needed
+
+
+def missing_file(path: str) -> FileNotFoundError:
+    """Return the error for a file that is missing."""
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)

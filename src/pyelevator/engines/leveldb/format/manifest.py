@@ -1,7 +1,7 @@
 """Manifests: which tables and logs a database consists of."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from attrs import define, field
 
@@ -32,6 +32,10 @@ class Manifest:
     last_sequence: int = 0
     tables: set[int] = field(factory=set)
 
+    def needs_log(self, number: int) -> bool:
+        """Return True if the records of the log of that number are not all in tables."""
+        return number >= self.log_number or number == self.previous_log_number
+
 
 def read_manifest(data: bytes) -> Manifest:
     """Read a manifest.
@@ -57,6 +61,8 @@ def read_manifest(data: bytes) -> Manifest:
     return manifest
 
 
+_Reader: TypeAlias = Callable[[bytes, int], tuple[int | bytes, int]]
+
 _NUMBERS: Final[Mapping[int, str]] = {
     2: "log_number",
     3: "next_file_number",
@@ -64,37 +70,32 @@ _NUMBERS: Final[Mapping[int, str]] = {
     9: "previous_log_number",
 }
 _COMPARATOR, _COMPACT_POINTER, _DELETED_FILE, _NEW_FILE = 1, 5, 6, 7
+_VALUES: Final[Mapping[int, Sequence[_Reader]]] = {
+    **dict.fromkeys(_NUMBERS, (read_varint,)),
+    _COMPARATOR: (read_prefixed,),
+    _COMPACT_POINTER: (read_varint, read_prefixed),
+    _DELETED_FILE: (read_varint, read_varint),
+    _NEW_FILE: (read_varint, read_varint, read_varint, read_prefixed, read_prefixed),
+}
+"""Tag -> what reads its values."""
 
 
 def _apply(manifest: Manifest, edit: bytes) -> None:
     """Apply one version edit: tags, each with its values."""
-    at, end = 0, len(edit)
-    while at < end:
+    at = 0
+    while at < len(edit):
         tag, at = read_varint(edit, at)
-        if tag in _NUMBERS:
-            value, at = read_varint(edit, at)
-            setattr(manifest, _NUMBERS[tag], value)
-        elif tag == _NEW_FILE:
-            at = _new_file(manifest, edit, at)
-        elif tag == _DELETED_FILE:
-            _, at = read_varint(edit, at)
-            number, at = read_varint(edit, at)
-            manifest.tables.discard(number)
-        elif tag == _COMPARATOR:
-            name, at = read_prefixed(edit, at)
-            manifest.comparator = name.decode()
-        elif tag == _COMPACT_POINTER:
-            _, at = read_varint(edit, at)
-            _, at = read_prefixed(edit, at)
-        else:
+        if tag not in _VALUES:
             raise FormatError(f"an entry of kind {tag}")
-
-
-def _new_file(manifest: Manifest, edit: bytes, at: int) -> int:
-    _, at = read_varint(edit, at)
-    number, at = read_varint(edit, at)
-    _, at = read_varint(edit, at)
-    _, at = read_prefixed(edit, at)
-    _, at = read_prefixed(edit, at)
-    manifest.tables.add(number)
-    return at
+        values: list[Any] = []
+        for read in _VALUES[tag]:
+            value, at = read(edit, at)
+            values.append(value)
+        if tag in _NUMBERS:
+            setattr(manifest, _NUMBERS[tag], values[0])
+        elif tag == _NEW_FILE:
+            manifest.tables.add(values[1])
+        elif tag == _DELETED_FILE:
+            manifest.tables.discard(values[1])
+        elif tag == _COMPARATOR:
+            manifest.comparator = values[0].decode()

@@ -4,10 +4,6 @@ It may hold a sound LevelDB, a damaged one, an incomplete copy, another program'
 LevelDB's names. Nothing is written and nothing is locked.
 """
 
-from pyelevator.engines.leveldb.inspection.inspector import inspect
-from pyelevator.engines.leveldb.inspection.result import Inspection
+from pyelevator.engines.leveldb.inspection.inspector import Inspection, inspect
 
-__all__ = [
-    "Inspection",
-    "inspect",
-]
+__all__ = ["Inspection", "inspect"]

@@ -21,7 +21,6 @@ from pyelevator.engines.leveldb.format.manifest import BYTEWISE, Manifest, read_
 from pyelevator.engines.leveldb.format.records import is_text, starts_with_record
 from pyelevator.engines.leveldb.format.tables import NO_COMPRESSION, SNAPPY, BlockHandle, Table
 from pyelevator.engines.leveldb.inspection.hidden_records import find_hidden_records
-from pyelevator.engines.leveldb.inspection.result import Inspection
 from pyelevator.engines.leveldb.inspection.unlisted_tables import has_unlogged_writes
 
 _SAMPLED_TABLES: Final = 24
@@ -30,6 +29,57 @@ _MAX_MANIFEST: Final = 64 << 20
 _MAX_CURRENT: Final = 1 << 16
 _SHOWN: Final = 40
 _MANIFEST_NAME: Final = re.compile(rb"MANIFEST-[0-9]+\n")
+
+
+@define(eq=False, slots=False)
+class Inspection:
+    """The contents of a directory. The texts are ready for an error that begins with the path.
+
+    Attributes:
+        path: of the directory.
+        files: those that LevelDB takes for its own, in the order of their names.
+        foreign: why these are not files for this LevelDB, although they may be sound; None if they may be.
+        damage: why the database cannot be opened as it is: CURRENT or the manifest is missing or damaged; None if it
+            can be opened.
+        hidden: which damaged records of a log LevelDB would silently skip; None if there are none.
+        incomplete: which files the manifest names that do not exist, or which table it is too old to name; None if the
+            files match it.
+        lookalikes: names that LevelDB would take for its own and delete, although they are not LevelDB's.
+        manifest: the contents of the current manifest; None if it cannot be read.
+        block_types: the types of blocks seen in its tables, each with its count: 0 is no compression, 1 Snappy.
+        is_leveldb: True if something in the directory is certainly LevelDB's: a manifest, a table, or a log.
+    """
+
+    path: str
+    files: Sequence[FileName] = ()
+    foreign: str | None = None
+    damage: str | None = None
+    hidden: str | None = None
+    incomplete: str | None = None
+    lookalikes: Sequence[str] = ()
+    manifest: Manifest | None = None
+    block_types: Counter[int] = field(factory=Counter)
+    is_leveldb: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        """True if CURRENT names a manifest that can be read."""
+        return self.manifest is not None and self.damage is None
+
+    @property
+    def missing_tables(self) -> set[int]:
+        """The numbers of tables that the manifest names and that do not exist."""
+        named = self.manifest.tables if self.manifest else set()
+        return named - {file.number for file in self.of_kind(FileKind.TABLE)}
+
+    @property
+    def compression(self) -> str | None:
+        """The compression that its own tables show: "snappy", or None for none (also without tables)."""
+        return "snappy" if SNAPPY in self.block_types else None
+
+    def of_kind(self, *kinds: FileKind) -> list[FileName]:
+        """Return the files of these kinds."""
+        return [file for file in self.files if file.kind in kinds]
 
 
 def inspect(path: str, *, thorough: bool = False, logs: bool = True) -> Inspection:
@@ -43,71 +93,46 @@ def inspect(path: str, *, thorough: bool = False, logs: bool = True) -> Inspecti
     Raises:
         OSError: it cannot be read, or is not a directory.
     """
-    try:
-        names = sorted(os.listdir(path))  # noqa: PTH208 - names are all that is needed
-    except FileNotFoundError:
-        return Inspection(path)
-    return _Inspector(path, names, thorough, logs).result()
+    inspector = _Inspector(path, thorough=thorough, scan_logs=logs)
+    with suppress(FileNotFoundError):
+        inspector.names = sorted(os.listdir(path))  # noqa: PTH208 - names are all that is needed
+    inspector.run()
+    return inspector
 
 
-@define(eq=False, slots=False)
-class _Inspector:
-    """One inspection; its steps are taken in the order of ``result``."""
+@define(eq=False, slots=False, kw_only=True)
+class _Inspector(Inspection):
+    """An inspection while it is made, in the steps of ``run``."""
 
-    path: str
-    names: Sequence[str]
     thorough: bool
     scan_logs: bool
-    foreign: str | None = None
-    damage: str | None = None
-    hidden: str | None = None
-    is_leveldb: bool = False
-    manifest: Manifest | None = None
-    block_types: Counter[int] = field(factory=Counter)
+    names: Sequence[str] = ()
     manifests_read: set[str] = field(factory=set)
 
-    def result(self) -> Inspection:
-        if self.files:
-            self._check_names()
-            try:
-                self.manifest = self._current_manifest()
-            except FormatError as error:
-                self.damage = str(error)
-            self._read_other_manifests()
-            self._check_hidden_records()
-            self._check_tables()
-            if not self.is_leveldb:  # the logs are evidence, if there is no other
-                logs = self.of_kind(FileKind.LOG)
-                self.is_leveldb = any(starts_with_record(self._read_head(file)) for file in logs)
-        return Inspection(
-            self.path,
-            self.files,
-            self.foreign,
-            self.damage,
-            self.hidden,
-            self._find_missing_files(),
-            tuple(
-                [one.name for one in self.files if not one.canonical or self._is_irregular(one) or self._is_text(one)]
-            ),
-            self.manifest,
-            dict(self.block_types),
-            self.is_leveldb,
+    def run(self) -> None:
+        self.files = tuple(filter(None, map(parse_file_name, self.names)))
+        if not self.files:
+            return
+        self._check_names()
+        try:
+            self.manifest = self._current_manifest()
+        except FormatError as error:
+            self.damage = str(error)
+        self._read_other_manifests()
+        self._check_hidden_records()
+        self._check_tables()
+        if not self.is_leveldb:  # the logs are evidence, if there is no other
+            self.is_leveldb = any(starts_with_record(self._read_head(file)) for file in self.of_kind(FileKind.LOG))
+        self.incomplete = self._find_missing_files()
+        self.lookalikes = tuple(
+            [one.name for one in self.files if not one.canonical or self._is_irregular(one) or self._is_text(one)]
         )
-
-    @cached_property
-    def files(self) -> tuple[FileName, ...]:
-        return tuple(filter(None, map(parse_file_name, self.names)))
-
-    def of_kind(self, kind: FileKind) -> list[FileName]:
-        return [file for file in self.files if file.kind is kind]
 
     @cached_property
     def logs(self) -> list[FileName]:
         """The logs that the manifest needs, and later ones."""
-        if self.manifest is None:
-            return []
-        oldest = self.manifest.previous_log_number or self.manifest.log_number
-        return [file for file in self.of_kind(FileKind.LOG) if file.number >= oldest]
+        manifest = self.manifest
+        return [file for file in self.of_kind(FileKind.LOG) if manifest and manifest.needs_log(file.number)]
 
     def mark_foreign(self, text: str) -> None:
         """Record that the directory is foreign; the first reason counts."""
@@ -271,11 +296,10 @@ class _Inspector:
     def _find_missing_files(self) -> str | None:
         if self.manifest is None:
             return None
-        logs = {file.number for file in self.of_kind(FileKind.LOG)}
-        tables = {file.number for file in self.of_kind(FileKind.TABLE)}
         needed = {self.manifest.log_number, self.manifest.previous_log_number} - {0}
-        missing = [f"{number:06}.log" for number in sorted(needed - logs)]
-        missing += [f"{number:06}.ldb" for number in sorted(self.manifest.tables - tables)]
+        logs = needed - {file.number for file in self.of_kind(FileKind.LOG)}
+        missing = [f"{number:06}.log" for number in sorted(logs)]
+        missing += [f"{number:06}.ldb" for number in sorted(self.missing_tables)]
         if not missing:
             return self._find_unlogged_table(self.manifest)
         more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
