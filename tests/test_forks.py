@@ -38,7 +38,7 @@ def test_parent_child_and_grandchild_have_numbers_of_their_own(fork):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux wipes pages")
 def test_on_linux_the_kernel_wipes_the_page():
-    assert isinstance(forks._slot(), forks._Page)
+    assert isinstance(forks._slot(), forks._WipedPage)
 
 
 def test_where_the_system_agrees_to_any_advice_pids_are_compared(monkeypatch):

@@ -19,14 +19,14 @@ class _Slot(Protocol):
     def __setitem__(self, index: int, number: int, /) -> None: ...
 
 
-class _Page(mmap.mmap):
+class _WipedPage(mmap.mmap):
     """A page of memory that the kernel wipes in every child. Looking at it takes a tenth of what ``getpid`` takes.
 
     Raises:
         OSError, ValueError: the system does not wipe pages.
     """
 
-    def __new__(cls) -> "_Page":
+    def __new__(cls) -> "_WipedPage":
         page = super().__new__(cls, -1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         if not _is_advised(page, _MADV_WIPEONFORK) or _is_advised(page, _NO_ADVICE):  # emulators agree to anything
             raise OSError("no page is wiped when the process forks")
@@ -56,7 +56,7 @@ class _Pid:
 def _slot() -> _Slot:
     if sys.platform == "linux":
         with suppress(OSError):
-            return _Page()
+            return _WipedPage()
     return _Pid()
 
 

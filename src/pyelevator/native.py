@@ -42,7 +42,7 @@ def load_native(name: str) -> ModuleType | None:
                 f"{VARIABLE}=1 asks for pyelevator-native, which {reason}; build it with: make native"
             ) from error
         if not is_missing:
-            _warn(str(error))
+            _warn_of_build(str(error))
         return None
 
 
@@ -55,7 +55,7 @@ def _check_api(package: ModuleType) -> None:
 
 
 @cache
-def _warn(reason: str) -> None:
+def _warn_of_build(reason: str) -> None:
     """Warn of a build that cannot be used, once."""
     import logging  # a client that finds none, or a sound one, does not wait for it
 

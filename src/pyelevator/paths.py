@@ -65,33 +65,17 @@ def sync_directory(path: Path) -> None:
 
 
 def exists(path: _Path) -> bool:
-    """Return True if there is something at the path, or where a link there leads.
-
-    Raises:
-        OSError: the system cannot tell.
-    """
+    """Return True if there is something at the path, or where a link there leads; raise OSError if not known."""
     return _mode(path) is not None
 
 
 def is_file(path: _Path) -> bool:
-    """Return True if there is a regular file at the path, or where a link there leads.
-
-    Raises:
-        OSError: the system cannot tell.
-    """
+    """Return True if there is a regular file at the path, or where a link there leads; raise as :func:`exists`."""
     return stat.S_ISREG(_mode(path) or 0)
 
 
 def is_directory(path: _Path, *, follow_links: bool = True) -> bool:
-    """Return True if there is a directory at the path, or where a link there leads.
-
-    Args:
-        path: to look at.
-        follow_links: False takes a link for what it is, and for no directory.
-
-    Raises:
-        OSError: the system cannot tell.
-    """
+    """Return True if there is a directory at the path, or where a link to follow leads; raise as :func:`exists`."""
     return stat.S_ISDIR(_mode(path, follow_links=follow_links) or 0)
 
 

@@ -64,7 +64,7 @@ def test_insisting_without_it_says_how_to_build_it(monkeypatch):
 @pytest.fixture(params=[None, native.API - 1, native.API + 1], ids=["first", "older", "newer"])
 def other_build(request, monkeypatch):
     """An extension that was built from other sources; the first builds did not say their number."""
-    native._warn.cache_clear()
+    native._warn_of_build.cache_clear()
     if request.param is None:
         monkeypatch.delattr(pyelevator_native, "API")
     else:

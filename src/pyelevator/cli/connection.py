@@ -23,8 +23,8 @@ _Callback: TypeAlias = Callable[..., object]
 _KEY_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _POSITIVE: Final = click.FloatRange(min=0, min_open=True)
 
-_NAMES: Final = ("db", "dialect", "timeout", "connect_timeout", "curve_key", "server_key")
-CONNECTION_NAMES: Final = ("url", *_NAMES)
+_GIVEN: Final = ("db", "dialect", "timeout", "connect_timeout", "curve_key", "server_key")
+CONNECTION_NAMES: Final = ("url", *_GIVEN)
 """The parameters of a connection, for the help of a command."""
 
 
@@ -52,7 +52,7 @@ def connection_options(*, url_argument: bool = False, database: bool = True) -> 
         url_argument: the URL can be an argument as well: ``elevator stats tcp://db.example``.
         database: there is an option ``--db``.
     """
-    given = [*_OPTIONS, *([_DATABASE] if database else []), *([_URL_ARGUMENT] if url_argument else [])]
+    given = [*_COMMON, *([_DB] if database else []), *([_URL_ARGUMENT] if url_argument else [])]
 
     def decorate(callback: _Callback) -> _Callback:
         def call(**params: object) -> Any:
@@ -87,10 +87,10 @@ class DatabaseType(ParamType):
 
 
 _URL_ARGUMENT: Final = click.argument("url_argument", metavar="[URL]", required=False)
-_DATABASE: Final = click.option(
+_DB: Final = click.option(
     "--db", type=DatabaseType(), metavar="NAME", help="Database. Default: the URL's, or `default`."
 )
-_OPTIONS: Final = (
+_COMMON: Final = (
     click.option(
         "--server-key", type=_KEY_FILE, metavar="FILE", help="File with the server's public key; with --curve-key FILE."
     ),
@@ -121,7 +121,7 @@ _OPTIONS: Final = (
 def _connection(params: dict[str, Any]) -> ConnectionOptions:
     """Take the connection's parameters out of those of a command."""
     argument, url = params.pop("url_argument", None), params.pop("url", None)
-    said = {name: value for name in _NAMES if (value := params.pop(name, None)) is not None}
+    said = {name: value for name in _GIVEN if (value := params.pop(name, None)) is not None}
     if argument is not None and url is not None and _is_typed("url"):
         raise click.UsageError("the URL is given twice, as an argument and with --url")
     if "db" in said:

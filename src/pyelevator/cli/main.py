@@ -72,9 +72,9 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Backup": {
         "dump": "subcommands.dump:dump",
         "load": "subcommands.dump:load",
-        "backup": "subcommands.tasks:backup",
+        "backup": "subcommands.backup:backup",
         **_calls("compact"),
-        "progress": "subcommands.tasks:progress",
+        "progress": "subcommands.backup:progress",
     },
     "Operation": {
         "stats": "subcommands.stats:stats",

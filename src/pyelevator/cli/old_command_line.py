@@ -60,20 +60,20 @@ def suggest_command_line(words: Sequence[str]) -> str | None:
         old = _parser().parse_args(list(words))
     except NotOldError:
         return None
-    new = ["elevator", "serve", *_config(old.config), *_binds(old)]
+    new = ["elevator", "serve", *_config_options(old.config), *_bind_options(old)]
     new += ["--workers", old.workers] if old.workers else []
     new += _LOGGED.get(old.log_level, [])
     remarks = "; ".join(text for flag, text in _REMARKS.items() if getattr(old, flag))
     return f"this is the old server's command line; use: {shlex.join(new)}" + (f" ({remarks})" if remarks else "")
 
 
-def _config(path: str | None) -> Sequence[str]:
+def _config_options(path: str | None) -> Sequence[str]:
     if path is not None:
         return ["--config", path]
     return ["--config", str(DEFAULT_CONFIG)] if DEFAULT_CONFIG.is_file() else ["--data", "/var/lib/elevator"]
 
 
-def _binds(old: argparse.Namespace) -> Sequence[str]:
+def _bind_options(old: argparse.Namespace) -> Sequence[str]:
     """Return the option for the URL of the old options; empty to use the configuration's URL."""
     if old.transport == "ipc":
         return ["--bind", "ipc:///run/elevator.sock"]

@@ -15,7 +15,7 @@ from pyelevator.reports import TaskProgress
 
 R = TypeVar("R")
 
-_INTERVAL: Final = 1.0
+_PROGRESS_INTERVAL: Final = 1.0
 """Seconds between two looks."""
 
 QUIET: Final = click.Option(
@@ -68,7 +68,7 @@ def call_with_progress(client: Elevator[bytes], call: Callable[[], R], task: str
     threading.Thread(target=_fulfil, args=(future, call), daemon=True).start()
     is_terminal = sys.stderr.isatty()
     clear = "\r\x1b[K" if is_terminal else ""
-    while wait([future], _INTERVAL).not_done:
+    while wait([future], _PROGRESS_INTERVAL).not_done:
         if is_terminal if shown is None else shown:
             for text in _texts(client, task):
                 click.echo(f"{clear}{text}", nl=not is_terminal, err=True)
@@ -86,6 +86,6 @@ def _fulfil(future: "Future[R]", call: Callable[[], R]) -> None:
 def _texts(client: Elevator[bytes], task: str) -> Iterable[str]:
     """Return the texts of the tasks of a name; none if the server does not tell this client."""
     try:
-        return [describe_task(one) for one in client.progress(timeout=_INTERVAL) if one.task == task]
+        return [describe_task(one) for one in client.progress(timeout=_PROGRESS_INTERVAL) if one.task == task]
     except ElevatorError:
         return []

@@ -18,7 +18,7 @@ from pyelevator.errors import UsageError
 S = TypeVar("S", bound=ProgramSettings)
 
 _PREFIX: Final = "ELEVATOR_"
-_OTHERS: Final = frozenset({"ELEVATOR_URL"})
+_CLIENT_VARIABLES: Final = frozenset({"ELEVATOR_URL"})
 """Variables that are read by clients."""
 
 
@@ -55,7 +55,7 @@ def read_variables(program: ProgramSchema[Any], environment: Mapping[str, str]) 
     for variable, setting in program.variables.items():
         if environment.get(variable):  # an empty one counts as not set
             try:
-                found[setting.name] = _read(setting, environment[variable])
+                found[setting.name] = _read_variable(setting, environment[variable])
             except ValueError as error:
                 raise UsageError(f"{variable}: {values.quoted(environment[variable])}: {error}") from error
     return found
@@ -67,15 +67,15 @@ def read_tables(program: ProgramSchema[Any], environment: Mapping[str, str]) -> 
     return read_variables(program, {name: value for name, value in environment.items() if name in tables})
 
 
-def _read(setting: Setting, text: str) -> Any:
-    if isinstance(setting.read, values.Table):
-        return setting.read(_parse_table(text))
+def _read_variable(setting: Setting, text: str) -> Any:
+    if isinstance(setting.read, values.TableParser):
+        return setting.read(_parse_table_text(text))
     if not setting.is_list:
         return setting.read(text)
     return tuple(map(setting.read, text.split(os.pathsep if setting.read is values.path else None)))
 
 
-def _parse_table(text: str) -> Any:
+def _parse_table_text(text: str) -> Any:
     """Parse a table of TOML in one line; the braces around it may be left out."""
     table = text if text.lstrip().startswith("{") else f"{{{text}}}"
     try:
@@ -86,7 +86,7 @@ def _parse_table(text: str) -> Any:
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each variable that begins like ours, and that no program reads."""
-    known = {*SERVER.variables, *PROXY.variables, f"{SERVER.prefix}CONFIG", f"{PROXY.prefix}CONFIG", *_OTHERS}
+    known = {*SERVER.variables, *PROXY.variables, f"{SERVER.prefix}CONFIG", f"{PROXY.prefix}CONFIG", *_CLIENT_VARIABLES}
     for name in sorted(environment.keys() - known):
         if name.startswith(_PREFIX):
             near = get_close_matches(name, sorted(known), 1)

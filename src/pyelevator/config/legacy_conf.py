@@ -13,7 +13,7 @@ from attrs import frozen
 
 from pyelevator.config import values
 from pyelevator.config.schema import Reader
-from pyelevator.config.values import EntryError, Table
+from pyelevator.config.values import EntryError, TableParser
 from pyelevator.errors import UsageError
 
 
@@ -30,11 +30,11 @@ _Keys: TypeAlias = Mapping[str, Mapping[str, _Key]]
 _IGNORED: Final = _Key(ignored=True)
 
 
-def _option(name: str, parse: Reader) -> _Key:
+def _entry(name: str, parse: Reader) -> _Key:
     return _Key(f"options.{name}", values.engine_option(name, parse))
 
 
-_CLASSIC: Final[_Keys] = {
+_CLASSIC_CONF: Final[_Keys] = {
     "global": {
         "databases_storage_path": _Key("data", values.path),
         "database_store": _Key("store", values.path),
@@ -50,7 +50,7 @@ _CLASSIC: Final[_Keys] = {
     }
 }
 
-_FLAT: Final[_Keys] = {
+_FLAT_CONF: Final[_Keys] = {
     "core": {
         "databases_storage_path": _Key("data", values.path),
         "database_store": _Key("store", values.path),
@@ -60,17 +60,17 @@ _FLAT: Final[_Keys] = {
         **dict.fromkeys(("default_db", "daemonize", "pidfile"), _IGNORED),
     },
     "storage_engine": {
-        "compression": _option("compression", values.compression),
-        "block_size": _option("block_size", values.integer(0)),
-        "cache_size": _option("lru_cache_size", values.integer(0)),
-        "write_buffer_size": _option("write_buffer_size", values.integer(0)),
-        "bloom_filter_bits": _option("bloom_filter_bits", values.integer(0)),
-        "max_open_files": _option("max_open_files", values.integer(0)),
-        "verify_checksums": _option("paranoid_checks", values.flag),
+        "compression": _entry("compression", values.compression),
+        "block_size": _entry("block_size", values.integer(0)),
+        "cache_size": _entry("lru_cache_size", values.integer(0)),
+        "write_buffer_size": _entry("write_buffer_size", values.integer(0)),
+        "bloom_filter_bits": _entry("bloom_filter_bits", values.integer(0)),
+        "max_open_files": _entry("max_open_files", values.integer(0)),
+        "verify_checksums": _entry("paranoid_checks", values.flag),
     },
 }
 
-_FORMATS: Final[Mapping[str, _Keys]] = {"global": _CLASSIC, "core": _FLAT, "storage_engine": _FLAT}
+_DIALECTS: Final[Mapping[str, _Keys]] = {"global": _CLASSIC_CONF, "core": _FLAT_CONF, "storage_engine": _FLAT_CONF}
 """The first section of a file -> its keys."""
 
 
@@ -81,7 +81,7 @@ def _first_section(text: str) -> str:
 
 def is_legacy(text: str) -> bool:
     """Return True for the text of an old server's file."""
-    return _first_section(text) in _FORMATS
+    return _first_section(text) in _DIALECTS
 
 
 def parse_legacy(text: str, path: str | Path) -> dict[str, Any]:
@@ -90,12 +90,12 @@ def parse_legacy(text: str, path: str | Path) -> dict[str, Any]:
     Raises:
         UsageError: the text is invalid; the message names file, key and value.
     """
-    known = _FORMATS[_first_section(text)]
-    readers = {section: Table({name: key.read for name, key in keys.items()}) for section, keys in known.items()}
+    known = _DIALECTS[_first_section(text)]
+    readers = {section: TableParser({name: key.read for name, key in keys.items()}) for section, keys in known.items()}
     try:
-        sections = Table(readers)(_read_ini(text))
+        sections = TableParser(readers)(_read_ini(text))
         changes = _changes(sections, known)
-        return changes | _binds(changes.pop("listen", None))
+        return changes | _bind_urls(changes.pop("listen", None))
     except EntryError as error:
         raise UsageError(f"{path}: {error}") from error
     except configparser.Error as error:
@@ -122,7 +122,7 @@ def _changes(sections: Mapping[str, Mapping[str, Any]], known: _Keys) -> dict[st
     return changes
 
 
-def _binds(listen: Mapping[str, Any] | None) -> dict[str, Any]:
+def _bind_urls(listen: Mapping[str, Any] | None) -> dict[str, Any]:
     """Make URLs of the classic host, port and socket.
 
     ``transport`` chooses between them, as in 0.5a, 0.5b, 0.5d and the repository's last state. In files without it

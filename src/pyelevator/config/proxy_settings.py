@@ -35,7 +35,7 @@ from pyelevator.transports import Curve
 
 DEFAULT_LISTEN: Final = "tcp://127.0.0.1:4140"
 
-_UPSTREAM: Final = values.Table(
+_UPSTREAM: Final = values.TableParser(
     {
         "url": values.text,
         "name": values.text,

@@ -60,7 +60,7 @@ class Setting:
             return ""
         if self.is_list:
             return " ".join(map(str, self.default))
-        return _FORMATS.get(self.read, str)(self.default)
+        return _DEFAULT_FORMATS.get(self.read, str)(self.default)
 
     def environment(self, prefix: str) -> str:
         """Return the name of the environment variable: ``ELEVATOR_MAX_BATCH``."""
@@ -72,7 +72,7 @@ class Setting:
         return values.each(self.read) if self.is_list else self.read
 
 
-_FORMATS: Final[Mapping[Reader, Callable[[Any], str]]] = {
+_DEFAULT_FORMATS: Final[Mapping[Reader, Callable[[Any], str]]] = {
     values.mode: "{:04o}".format,
     values.log_level: logging.getLevelName,
     values.minutes: "{:g}".format,
@@ -114,7 +114,7 @@ def parse_toml(settings_class: type, text: str, path: str | Path) -> dict[str, A
     """
     settings = {each.key: each for each in settings_of(settings_class)}
     try:
-        entries = values.Table({key: each.read_entry for key, each in settings.items()})(tomllib.loads(text))
+        entries = values.TableParser({key: each.read_entry for key, each in settings.items()})(tomllib.loads(text))
     except values.EntryError as error:
         raise UsageError(f"{path}: {error}") from error
     except tomllib.TOMLDecodeError as error:

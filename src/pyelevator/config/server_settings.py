@@ -65,7 +65,7 @@ class ServerSettings(ProgramSettings):
     )
     options: Mapping[str, Any] = setting(
         {},
-        values.Table({name: values.engine_option(name) for name in OPTIONS}),
+        values.TableParser({name: values.engine_option(name) for name in OPTIONS}),
         "Table with the options of databases that are created without options of their own.",
         is_option=False,
     )

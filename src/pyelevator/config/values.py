@@ -29,7 +29,7 @@ LOG_FORMATS: Final = ("text", "json")
 
 _CENTURY_MINUTES: Final = 100 * 366 * 24 * 60.0
 
-_USER: Final = re.compile(r"(?!ipc:)\b([A-Za-z][\w+.-]*:/*).*@", re.DOTALL)
+_USER_OF_URL: Final = re.compile(r"(?!ipc:)\b([A-Za-z][\w+.-]*:/*).*@", re.DOTALL)
 """All up to the last ``@``, as it is unknown where a password ends that is not escaped."""
 _PARAMETER: Final = re.compile(
     r"(?<=[?&\s'\"])([^=&?\s'\"]*(?:pass(?!file)|pwd|secret|token|curve_key|%)[^=&?\s]*\s*=)[^&]*?(?=&|['\"\]})]*$)",
@@ -43,7 +43,7 @@ def without_secrets(text: str) -> str:
     >>> without_secrets("postgresql://ann:secret@db.example/data?password=secret")
     'postgresql://...@db.example/data?password=...'
     """
-    return _PARAMETER.sub(r"\1...", _USER.sub(r"\1...@", text))
+    return _PARAMETER.sub(r"\1...", _USER_OF_URL.sub(r"\1...@", text))
 
 
 def quoted(value: object) -> str:
@@ -56,7 +56,7 @@ class EntryError(ValueError):
 
 
 @frozen
-class Table:
+class TableParser:
     """A parser of tables with known keys, each of which has a parser."""
 
     readers: Mapping[str, Callable[[object], Any]]
@@ -77,7 +77,7 @@ class Table:
             raise EntryError(f"{key} = {quoted(value)}: {error}") from error
 
     def _unknown(self, key: str, value: object) -> str:
-        sections = [name for name, reader in self.readers.items() if isinstance(reader, Table)]
+        sections = [name for name, reader in self.readers.items() if isinstance(reader, TableParser)]
         if isinstance(value, dict) and sections:
             return f"there is no section [{key}]; there are {', '.join(sections)}"
         return f"there is no key {key!r} here; there are {', '.join(self.readers)}"
@@ -108,13 +108,13 @@ def _choice(choices: Mapping[str, T], text: str) -> Callable[[object], T]:
     return read
 
 
-_FLAGS: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
+_FLAG_WORDS: Final = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 _LEVELS: Final = dict.fromkeys(("DEBUG", "FINEST", "FINE", "TRACE"), logging.DEBUG) | {
     name: logging.getLevelNamesMapping()[name] for name in ("INFO", "WARNING", "ERROR", "CRITICAL")
 }
 """The levels of the ``logging`` module, and the names that both old servers have for them."""
 
-flag: Final = _choice(_FLAGS, "true or false")
+flag: Final = _choice(_FLAG_WORDS, "true or false")
 log_format: Final = _choice({name: name for name in LOG_FORMATS}, f"one of {', '.join(LOG_FORMATS)}")
 log_level: Final = _choice({name.lower(): level for name, level in _LEVELS.items()}, f"one of {', '.join(_LEVELS)}")
 transport: Final = _choice({"tcp": "tcp", "ipc": "ipc"}, "tcp or ipc")

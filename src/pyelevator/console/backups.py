@@ -15,7 +15,7 @@ from pyelevator.errors import ElevatorError
 from pyelevator.reports import BackupReport
 
 MAX_LISTED: Final = 50
-_TIMEOUT: Final = 7 * 86400.0
+_BACKUP_TIMEOUT: Final = 7 * 86400.0
 
 
 @define
@@ -37,7 +37,7 @@ class ConsoleBackup:
     async def run(self, client: AsyncElevator[bytes]) -> None:
         """Have the server make it."""
         try:
-            self.report = await client.backup(self.database, self.directory, timeout=_TIMEOUT)
+            self.report = await client.backup(self.database, self.directory, timeout=_BACKUP_TIMEOUT)
             self.state = "done"
         except ElevatorError as error:
             self.state, self.error = "failed", str(error)

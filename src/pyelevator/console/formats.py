@@ -104,7 +104,7 @@ def join_json(text: str) -> str:
     return "".join([f"{token} " if token in (",", ":") else token for token in _TOKEN.findall(text)])
 
 
-_LAYOUTS: Final = (lambda text: "".join(_TOKEN.findall(text)), join_json, indent_json)
+_JSON_LAYOUTS: Final = (lambda text: "".join(_TOKEN.findall(text)), join_json, indent_json)
 """How JSON is laid out in one line, in one line with spaces, and indented."""
 
 
@@ -114,7 +114,7 @@ def _lay_out_like(text: str, original: bytes) -> str:
         known = _checked(original.decode())
     except ValueError:
         return text
-    return next((layout(text) for layout in _LAYOUTS if layout(known) == known), text)
+    return next((layout(text) for layout in _JSON_LAYOUTS if layout(known) == known), text)
 
 
 FORMATS: Final[Mapping[str, Format]] = {

@@ -32,9 +32,9 @@ MAX_RUNNING: Final = 2
 UNWATCHED: Final = 60.0
 """Seconds after which a scan stops that no page asks about."""
 
-_POSITION_BYTES: Final = 8
+_FRACTION_BYTES: Final = 8
 
-_log: Final = logging.getLogger("pyelevator.console")
+_LOG: Final = logging.getLogger("pyelevator.console")
 
 _Client: TypeAlias = AsyncElevator[bytes]
 
@@ -93,11 +93,11 @@ class Fraction:
     def points(self, count: int) -> list[bytes]:
         """Return so many keys on the way, evenly spread, the first one among them."""
         steps = (self._first + (self._last - self._first) * step // count for step in range(count))
-        return [self._prefix + number.to_bytes(_POSITION_BYTES, "big") for number in steps]
+        return [self._prefix + number.to_bytes(_FRACTION_BYTES, "big") for number in steps]
 
     def _number(self, key: bytes) -> int:
-        part = key[self._start : self._start + _POSITION_BYTES]
-        return int.from_bytes(part.ljust(_POSITION_BYTES, b"\0"), "big")
+        part = key[self._start : self._start + _FRACTION_BYTES]
+        return int.from_bytes(part.ljust(_FRACTION_BYTES, b"\0"), "big")
 
 
 @define
@@ -140,7 +140,7 @@ class PrefixScan:
             self.state = "stopped"
         except Exception:  # noqa: BLE001 - a task's error would be lost
             self.state, self.error = "failed", "the scan failed; the console's log says why"
-            _log.exception("a scan failed")
+            _LOG.exception("a scan failed")
         finally:
             await client.disconnect()
 

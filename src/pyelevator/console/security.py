@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY: Final = 8 << 20
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
-_POLICY: Final = "; ".join(
+_CONTENT_POLICY: Final = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
@@ -34,7 +34,7 @@ _POLICY: Final = "; ".join(
     )
 )
 HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": _CONTENT_POLICY,
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -122,14 +122,12 @@ class SecurityMiddleware:
         """Refuse a request by where it goes to and how long it is."""
         host = _host_of(request.headers.get("host", ""))
         if host not in self._allowed_hosts and not self._is_own_address(host):
-            return _refuse(request, 403, "this console does not go by that name; open the address that it printed")
+            return _deny(request, 403, "this console does not go by that name; open the address that it printed")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or "transfer-encoding" in request.headers:
-            return _refuse(request, 411, "a request says by Content-Length how long its body is")
+            return _deny(request, 411, "a request says by Content-Length how long its body is")
         if int(length) > MAX_BODY:
-            return _refuse(
-                request, 413, f"a request of more than {MAX_BODY:,} bytes; use `elevator put` for such values"
-            )
+            return _deny(request, 413, f"a request of more than {MAX_BODY:,} bytes; use `elevator put` for such values")
         return None
 
     def _sign_in(self, request: Request) -> Response | None:
@@ -138,7 +136,7 @@ class SecurityMiddleware:
         if request.method != "GET" or request.url.path != "/" or token is None:
             return None
         if not self._sessions.accepts_token(token):
-            return _refuse(request, 401, "this link is of another console, or of an earlier start; use the printed one")
+            return _deny(request, 401, "this link is of another console, or of an earlier start; use the printed one")
         answer = RedirectResponse("/", 303)
         answer.set_cookie(self._cookie_name, self._sessions.make_cookie(), path="/", httponly=True, samesite="strict")
         return answer
@@ -146,15 +144,15 @@ class SecurityMiddleware:
     def _refusal_without_session(self, request: Request) -> Response | None:
         cookie = request.cookies.get(self._cookie_name, "")
         if not self._sessions.accepts_cookie(cookie):
-            return _refuse(request, 401, "open the link that `elevator console` printed when it started")
+            return _deny(request, 401, "open the link that `elevator console` printed when it started")
         is_for_page = request.url.path.startswith("/api/") or request.method not in SAFE_METHODS  # no link leads there
         if is_for_page and not self._is_own_page(request):
-            return _refuse(request, 403, "requests of other sites are refused")
+            return _deny(request, 403, "requests of other sites are refused")
         if request.method in SAFE_METHODS:
             request.scope["csrf_token"] = self._sessions.csrf_token(cookie)
             return None
         if not self._sessions.accepts_csrf_token(cookie, request.headers.get("x-csrf-token", "")):
-            return _refuse(request, 403, "the CSRF token is missing or wrong; reload the page")
+            return _deny(request, 403, "the CSRF token is missing or wrong; reload the page")
         return None
 
     def _is_own_address(self, name: str) -> bool:
@@ -184,7 +182,7 @@ def _host_of(header: str) -> str:
     return header.partition(":")[0].lower().rstrip(".")
 
 
-def _refuse(request: Request, status: int, message: str) -> Response:
+def _deny(request: Request, status: int, message: str) -> Response:
     if request.url.path.startswith("/api/"):
         return JSONResponse({"error": message}, status)
     return PlainTextResponse(f"{message}\n", status)

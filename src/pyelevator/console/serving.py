@@ -15,8 +15,8 @@ from pyelevator.console.security import SecurityMiddleware, Sessions
 from pyelevator.errors import UsageError
 from pyelevator.transports.bind import bind_error, is_loopback, split_address
 
-_GRACE: Final = 1
-_BACKLOG: Final = 128
+_SHUTDOWN_GRACE: Final = 1
+_LISTEN_BACKLOG: Final = 128
 
 
 class _Server(uvicorn.Server):
@@ -52,7 +52,7 @@ class Console:
         self._socket = _open_socket(listen, host, port)
         port = self._socket.getsockname()[1]
         sessions = Sessions()
-        shown_host = "127.0.0.1" if host in _ANY else f"[{host}]" if ":" in host else host
+        shown_host = "127.0.0.1" if host in _ANY_HOSTS else f"[{host}]" if ":" in host else host
         self.url: Final = f"http://{shown_host}:{port}/?token={sessions.token}"
         cookie = f"elevator_console_{port}"
         names = (host, *allowed_hosts)
@@ -67,7 +67,7 @@ class Console:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=_GRACE,
+                timeout_graceful_shutdown=_SHUTDOWN_GRACE,
             )
         )
 
@@ -81,13 +81,13 @@ class Console:
         self._server.should_exit = True
 
 
-_ANY: Final = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104 - to tell them apart
+_ANY_HOSTS: Final = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104 - to tell them apart
 
 
 def _open_socket(listen: str, host: str, port: int) -> socket.socket:
-    name = "" if host in _ANY else host
+    name = "" if host in _ANY_HOSTS else host
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((name, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((name, port), family=family, backlog=_LISTEN_BACKLOG)
     except OSError as error:
         raise bind_error(f"http://{listen}", error.errno or 0) from error

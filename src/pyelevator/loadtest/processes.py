@@ -19,7 +19,7 @@ OpenWorkload: TypeAlias = Callable[..., AbstractContextManager[Workload]]
 WARM_UP: Final = 0.1
 """Seconds of work in every process before the measurement begins."""
 
-_TIMEOUT: Final = 60.0
+_REPLY_TIMEOUT: Final = 60.0
 
 
 @frozen
@@ -61,11 +61,11 @@ class LoadProcesses:
         for pipe in pipes:
             pipe.send((workload, args))
         for pipe in pipes:
-            _receive(pipe, _TIMEOUT)
+            _receive(pipe, _REPLY_TIMEOUT)
         begin = time.perf_counter() + WARM_UP  # the clock is the same in every process
         for pipe in pipes:
             pipe.send((begin, begin + seconds))
-        return [_receive(pipe, seconds + _TIMEOUT) for pipe in pipes]
+        return [_receive(pipe, seconds + _REPLY_TIMEOUT) for pipe in pipes]
 
 
 def _spawn() -> tuple[BaseProcess, Connection]:

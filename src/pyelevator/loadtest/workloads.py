@@ -16,7 +16,7 @@ from pyelevator.loadtest.processes import Workload
 _POOL_BYTES: Final = 1 << 20
 _SPREAD: Final = 7919
 _PUT_EVERY: Final = 5
-_TIMEOUT: Final = 60.0
+_CALL_TIMEOUT: Final = 60.0
 
 
 def key(number: int) -> bytes:
@@ -52,7 +52,7 @@ def connect(url: str, database: str) -> Elevator[bytes]:
     """Open a client that returns bytes, connected to a database, with a long timeout."""
     client: Elevator[bytes] = Elevator[bytes].from_url(url, encoding=None, auto_connect=False)
     client.connect(database)
-    client.timeout = _TIMEOUT
+    client.timeout = _CALL_TIMEOUT
     return client
 
 
@@ -86,7 +86,7 @@ def puts(client: Elevator[bytes], dataset: Dataset) -> Workload:
 def batches(client: Elevator[bytes], dataset: Dataset) -> Workload:
     """Build and write one batch per step."""
     while True:
-        with client.WriteBatch(timeout=_TIMEOUT) as batch:
+        with client.WriteBatch(timeout=_CALL_TIMEOUT) as batch:
             for some, content in dataset.pairs:
                 batch.Put(some, content)
         yield len(dataset.pairs)

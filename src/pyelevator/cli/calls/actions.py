@@ -15,7 +15,7 @@ from pyelevator.commands import RepairReport
 
 T = TypeVar("T")
 
-_CHUNK: Final = 10_000
+_CHUNK_KEYS: Final = 10_000
 """Keys of one request of ``delete`` and ``mget``."""
 
 
@@ -42,7 +42,7 @@ def put_with(
 
 def delete_keys(client: Elevator[bytes], keys: Sequence[bytes], sync: bool) -> None:
     """Delete keys, many in one batch."""
-    for chunk in _chunks(keys):
+    for chunk in _key_chunks(keys):
         with client.WriteBatch() as batch:
             for key in chunk:
                 batch.Delete(key)
@@ -51,13 +51,13 @@ def delete_keys(client: Elevator[bytes], keys: Sequence[bytes], sync: bool) -> N
 
 def read_many(client: Elevator[bytes], keys: Sequence[bytes]) -> Iterator[Row]:
     """Return rows of keys and values, None for a missing one."""
-    for chunk in _chunks(keys):
+    for chunk in _key_chunks(keys):
         for key, value in zip(chunk, client.MGet(chunk), strict=True):
             yield {"key": key, "value": value}
 
 
-def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    return (keys[first : first + _CHUNK] for first in range(0, len(keys), _CHUNK))
+def _key_chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (keys[first : first + _CHUNK_KEYS] for first in range(0, len(keys), _CHUNK_KEYS))
 
 
 def read_range(
@@ -73,7 +73,7 @@ def read_range(
     consistent: bool,
 ) -> Iterable[Row]:
     """Return the rows of a range, fetched page by page."""
-    parts = _parts(keys_only, values_only)
+    parts = _row_parts(keys_only, values_only)
     counted = limit is not None and not stop and not (reverse and start)
     rows = client.RangeIter(
         start,
@@ -98,7 +98,7 @@ def read_slice(
     values_only: bool,
 ) -> Iterable[Row]:
     """Return the rows of a slice."""
-    parts = _parts(keys_only, values_only)
+    parts = _row_parts(keys_only, values_only)
     options = {"include_key": "key" in parts, "include_value": "value" in parts}
     return _rows(client.Slice(start or None, count, prefix=prefix, reverse=reverse, **options), parts)
 
@@ -112,7 +112,7 @@ def delete_range(
     return client.DeleteRange(start, stop, prefix=prefix, sync=sync)
 
 
-def _parts(keys_only: bool, values_only: bool) -> Sequence[str]:
+def _row_parts(keys_only: bool, values_only: bool) -> Sequence[str]:
     if keys_only and values_only:
         raise click.UsageError("--keys and --values contradict one another; without them both are printed")
     return [name for name, is_left_out in (("key", values_only), ("value", keys_only)) if not is_left_out]

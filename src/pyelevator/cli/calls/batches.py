@@ -37,7 +37,7 @@ def read_batch(client: Elevator[bytes], lines: Iterable[bytes], sync: bool) -> N
     """Read a batch in the format that the command line asks for, and write it; nothing if a line is no operation."""
     params = click.get_current_context().params
     encoding = encoding_of(params)
-    numbered, read = _FORMATS[bool(params.get("json"))]
+    numbered, read = _LINE_FORMATS[bool(params.get("json"))]
     with client.WriteBatch() as batch:
         for number, line in numbered(lines):
             try:
@@ -50,7 +50,7 @@ def read_batch(client: Elevator[bytes], lines: Iterable[bytes], sync: bool) -> N
         batch.Write(sync=sync)
 
 
-def _number(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+def _number_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(lines, 1):
         yield number, line.decode("utf-8", "surrogateescape")
 
@@ -58,7 +58,7 @@ def _number(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
 def _join_quoted(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     """Yield lines with their numbers; one with a quote that does not end continues in the next."""
     text, first, open_quote = "", 0, ""
-    for number, line in _number(lines):
+    for number, line in _number_lines(lines):
         first = first if text else number
         text += line
         if open_quote not in line:
@@ -107,5 +107,5 @@ def _arguments_of(name: object) -> Sequence[str]:
     return operation.arguments
 
 
-_FORMATS: Final = {False: (_join_quoted, _words_operation), True: (_number, _parse_json_operation)}
+_LINE_FORMATS: Final = {False: (_join_quoted, _words_operation), True: (_number_lines, _parse_json_operation)}
 """Whether it is JSON -> what yields the lines with their numbers, and what reads one."""

@@ -16,7 +16,7 @@ from pyelevator.cli.calls.parameters import IN_SHELL
 from pyelevator.cli.errors import ExitCode
 from pyelevator.cli.logs import printable
 
-_LAYOUTS: Final[Mapping[str, Callable[[Encoding], Layout]]] = {
+_LAYOUT_TYPES: Final[Mapping[str, Callable[[Encoding], Layout]]] = {
     "json": Json,
     "null": partial(Lines, separator=b"\0", end=b"\0"),
     "raw": partial(Lines, separator=b"", end=b""),
@@ -33,14 +33,14 @@ class Output:
 
     @classmethod
     def to_stdout(cls, encoding: Encoding, form: str | None) -> "Output":
-        """Return the output of a one-shot command, in one of ``_LAYOUTS``: page by page if stdout is a terminal."""
+        """Return the output of a one-shot command, in such a form: page by page if stdout is a terminal."""
         is_terminal = sys.stdout.isatty()
-        layout = _LAYOUTS[form](encoding) if form else (Screen if is_terminal else Lines)(encoding)
+        layout = _LAYOUT_TYPES[form](encoding) if form else (Screen if is_terminal else Lines)(encoding)
         return cls(layout, show_pages if is_terminal and form != "raw" else write_stdout)
 
     def with_format(self, encoding: Encoding, form: str | None) -> "Output":
         """Return the output with another layout, if a form or an encoding is asked for."""
-        layout = _LAYOUTS[form](encoding) if form else evolve(self.layout, encoding=encoding)
+        layout = _LAYOUT_TYPES[form](encoding) if form else evolve(self.layout, encoding=encoding)
         return evolve(self, layout=layout)
 
     def value(self, data: bytes) -> ExitCode:
@@ -73,7 +73,7 @@ def show_pages(chunks: Iterable[bytes]) -> None:
     if fits:
         click.echo("".join(first), nl=False)
     else:
-        click.echo_via_pager(chain(first, map(_text, coming)))
+        click.echo_via_pager(chain(first, map(_decode_chunk, coming)))
 
 
 def _fill_screen(chunks: Iterator[bytes]) -> tuple[list[str], bool]:
@@ -82,14 +82,14 @@ def _fill_screen(chunks: Iterator[bytes]) -> tuple[list[str], bool]:
     taken: list[str] = []
     room = lines - 1
     for chunk in chunks:
-        taken.append(_text(chunk))
+        taken.append(_decode_chunk(chunk))
         room -= sum(1 + max(len(line) - 1, 0) // columns for line in taken[-1].splitlines())
         if room < 0:
             return taken, False
     return taken, True
 
 
-def _text(chunk: bytes) -> str:
+def _decode_chunk(chunk: bytes) -> str:
     return chunk.decode("utf-8", "backslashreplace")
 
 

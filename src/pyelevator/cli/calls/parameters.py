@@ -166,7 +166,7 @@ KEY: Final = KeyType()
 VALUE: Final = ValueType()
 COUNT: Final = click.IntRange(min=0)
 _BOUND: Final = BoundType()
-_DATABASE: Final = DatabaseType()
+_DATABASE_NAME: Final = DatabaseType()
 
 FORMATS: Final[Sequence[click.Parameter]] = (
     flag("--hex", "Keys and values are hex, in arguments, input and output.", is_eager=True),
@@ -190,8 +190,8 @@ _SHARED: Final[Mapping[str, click.Parameter]] = {
         argument("[START]", _BOUND),
         argument("[STOP]", _BOUND),
         argument("[FILE]", LinesType(), "lines", default=STDIN),
-        argument("NAME", _DATABASE, "db_name"),
-        argument("[NAME]", _DATABASE, "db_name"),
+        argument("NAME", _DATABASE_NAME, "db_name"),
+        argument("[NAME]", _DATABASE_NAME, "db_name"),
         option("--file", FileType(), "FILE", "File that holds the value."),
         option("--prefix", KEY, "KEY", "Select keys that start with KEY."),
         option("--limit", COUNT, "N", "Print at most N rows."),

@@ -247,7 +247,7 @@ CALLS: Final[Mapping[str, Call]] = {
 """Name of the command -> what it takes, calls and shows."""
 
 
-def _command(name: str, call: Call) -> click.Command:
+def _make_command(name: str, call: Call) -> click.Command:
     @connection_options(database=call.takes_db)
     def invoke(connection: ConnectionOptions, **params: object) -> ExitCode:
         output = Output.to_stdout(*take_format(params))
@@ -259,5 +259,5 @@ def _command(name: str, call: Call) -> click.Command:
     return call.command(name, invoke)
 
 
-COMMANDS: Final[Mapping[str, click.Command]] = {name: _command(name, call) for name, call in CALLS.items()}
+COMMANDS: Final[Mapping[str, click.Command]] = {name: _make_command(name, call) for name, call in CALLS.items()}
 """Name -> command, with the options of the connection."""

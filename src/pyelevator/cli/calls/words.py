@@ -5,11 +5,11 @@ from typing import Final
 
 from pyelevator.errors import UsageError
 
-_WORD: Final = re.compile(
+_WORD_PART: Final = re.compile(
     r"""\s+ | (?P<double> " (?: [^"\\] | \\. )* " ) | (?P<single> ' [^']* ' ) | (?P<plain> [^\s"']+ )""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_QUOTED_ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _CONTROL: Final = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0"}
 _NEEDS_QUOTES: Final = re.compile(r"[\s\"'\\#]|^-|^$")
 
@@ -38,7 +38,7 @@ def split_words(line: str) -> list[str]:
         if line[position] == "#" and not is_inside:
             position += len(line[position:].partition("\n")[0])
             continue
-        match = _WORD.match(line, position)
+        match = _WORD_PART.match(line, position)
         if match is None:
             raise UnclosedQuote(line[position])
         part = _unquoted(match)
@@ -61,7 +61,7 @@ def unescape(text: str) -> str:
     >>> unescape(r"a\tb\\"), unescape(r"\xff"), unescape(r"\xc3\xa9")
     ('a\tb\\', '\udcff', 'é')
     """
-    data = _ESCAPE.sub(_character, text.encode("utf-8", "surrogateescape"))
+    data = _QUOTED_ESCAPE.sub(_character, text.encode("utf-8", "surrogateescape"))
     return data.decode("utf-8", "surrogateescape")
 
 

@@ -47,7 +47,7 @@ def check(path: Path | None, file: Path | None, is_proxy: bool) -> None:
     if path is not None and file is not None:
         raise click.UsageError("the file is given twice, as an argument and with --config")
     program = PROXY if is_proxy else SERVER
-    settings, _ = _load(program, path or file)
+    settings, _ = _load_settings(program, path or file)
     if isinstance(settings, ServerSettings):
         validate(settings)
         for key in settings.ignored:
@@ -67,7 +67,7 @@ def show(file: Path | None, is_proxy: bool, as_json: bool) -> None:
     The output is a configuration file. Passwords in URLs are left out.
     """
     program = PROXY if is_proxy else SERVER
-    settings, sources = _load(program, file)
+    settings, sources = _load_settings(program, file)
     told = {one.key: (_plain(one, getattr(settings, one.name)), sources[one.name]) for one in program.settings}
     if as_json:
         click.echo(json.dumps({key: {"value": value, "source": source} for key, (value, source) in told.items()}))
@@ -75,7 +75,7 @@ def show(file: Path | None, is_proxy: bool, as_json: bool) -> None:
         click.echo("\n".join(_toml(told)))
 
 
-def _load(program: ProgramSchema[Any], file: Path | None) -> tuple[ProgramSettings, Mapping[str, str]]:
+def _load_settings(program: ProgramSchema[Any], file: Path | None) -> tuple[ProgramSettings, Mapping[str, str]]:
     """Return the settings, and for each field where its value comes from."""
     variable = os.environ.get(f"{program.prefix}CONFIG")
     path = file or (Path(variable) if variable else None)

@@ -48,12 +48,12 @@ def blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, after)
 
 
-def handle_signals(server: Service, reloads: Sequence[Callable[[], None]], notifier: Notifier | None = None) -> None:
+def handle_signals(server: Service, reloads: Sequence[Callable[[], None]], notifier: Notifier) -> None:
     """Handle signals in a thread of their own until the process ends. Call it within ``blocked_signals``.
 
     SIGHUP calls the ``reloads`` in turn. A second signal that stops the server ends the process at once.
     """
-    arguments = server, reloads, notifier or Notifier(None)
+    arguments = server, reloads, notifier
     threading.Thread(target=_wait_for_signals, args=arguments, name="elevator-signals", daemon=True).start()
 
 

@@ -37,17 +37,15 @@ class _Collector:
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-        kinds: Mapping[str, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+        kinds: Mapping[str, Any] = {
+            "counter": CounterMetricFamily,
+            "gauge": GaugeMetricFamily,
+            "histogram": HistogramMetricFamily,
+        }
         for family in self._program.metrics():
-            names = family.labels
-            if family.kind == "histogram":
-                made = HistogramMetricFamily(family.name, family.help, labels=names)
-                for labels, (buckets, total) in family.samples:
-                    made.add_metric(labels, buckets, total)
-            else:
-                made = kinds[family.kind](family.name, family.help, labels=names)
-                for labels, value in family.samples:
-                    made.add_metric(labels, value)
+            made = kinds[family.kind](family.name, family.help, labels=family.labels)
+            for labels, value in family.samples:
+                made.add_metric(labels, *(value if family.kind == "histogram" else (value,)))
             yield made
 
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from pyelevator.errors import UsageError
 
-_MICROSECONDS: Final = 1_000_000
+_MICROSECONDS_PER_SECOND: Final = 1_000_000
 
 
 class Notifier:
@@ -38,7 +38,7 @@ class Notifier:
         given = environment.get("WATCHDOG_USEC", "")
         if given and not (given.isascii() and given.isdigit() and int(given)):
             raise UsageError(f"WATCHDOG_USEC is {given!r}, and must be a number of microseconds")
-        return cls(address, int(given) / _MICROSECONDS if given and address else None)
+        return cls(address, int(given) / _MICROSECONDS_PER_SECOND if given and address else None)
 
     def ready(self) -> None:
         """Tell that requests are answered."""

@@ -73,7 +73,7 @@ def settings_options(program: ProgramSchema[Any]) -> Decorator:
             show_envvar=True,
             help="Configuration file: TOML, or for a server the elevator.conf of an old one.",
         ),
-        *[_option(setting, program.prefix) for setting in program.settings if setting.is_option],
+        *[_setting_option(setting, program.prefix) for setting in program.settings if setting.is_option],
         click.option(
             "-v", "verbose", count=True, help="Log more than warnings: -v for events, -vv for connections too."
         ),
@@ -88,7 +88,7 @@ def settings_options(program: ProgramSchema[Any]) -> Decorator:
     return decorate
 
 
-def _option(setting: Setting, prefix: str) -> Decorator:
+def _setting_option(setting: Setting, prefix: str) -> Decorator:
     default = f" Default: {setting.default_text}." if setting.default_text else ""
     value_type = PathType if setting.read is values.path else SettingType
     kind: dict[str, Any] = {"is_flag": True, "default": None} if setting.is_flag else {"type": value_type(setting)}

@@ -11,9 +11,9 @@ from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import check_exposure
 from pyelevator.cli.errors import start_failures
 from pyelevator.cli.logs import logging_to
-from pyelevator.cli.processes.daemon import blocked_signals, handle_signals, raise_file_limit
+from pyelevator.cli.processes.daemon import blocked_signals, raise_file_limit
 from pyelevator.cli.processes.options import load_settings, settings_options
-from pyelevator.cli.processes.watching import ready_line, watched
+from pyelevator.cli.processes.watching import run_program
 from pyelevator.client.options import URL_VARIABLE
 from pyelevator.config import ProxySettings
 from pyelevator.config.environment import PROXY
@@ -40,7 +40,7 @@ def proxy(**given: Any) -> int:
     if not settings.upstreams:
         settings = evolve(settings, upstreams=(_upstream_for_clients(settings.listen),))
     with logging_to(settings.log_file, settings.log_level, settings.log_format) as reopen, start_failures():
-        return _run(settings, reopen)
+        return _run_proxy(settings, reopen)
 
 
 def _upstream_for_clients(listen: Sequence[str]) -> Upstream:
@@ -59,7 +59,7 @@ def _upstream_for_clients(listen: Sequence[str]) -> Upstream:
     return upstream
 
 
-def _open(settings: ProxySettings, auth: ClientAuth | None) -> Proxy:
+def _open_proxy(settings: ProxySettings, auth: ClientAuth | None) -> Proxy:
     """Bind the proxy that the settings describe, without running it."""
     check_exposure(settings.listen, keys=settings.curve_keys is not None, insecure=settings.insecure)
     return Proxy(
@@ -73,20 +73,17 @@ def _open(settings: ProxySettings, auth: ClientAuth | None) -> Proxy:
     )
 
 
-def _run(settings: ProxySettings, reopen_log: Callable[[], None]) -> int:
+def _run_proxy(settings: ProxySettings, reopen_log: Callable[[], None]) -> int:
     raise_file_limit()
     map_large_blocks()
     with blocked_signals():
         directory = settings.curve_keys
         try:
             auth = None if directory is None else ClientAuth.from_directory(directory)
-            running = _open(settings, auth)
+            running = _open_proxy(settings, auth)
         except UsageError as error:
             raise click.UsageError(str(error)) from error
-        with watched(running, settings.metrics) as (notifier, metrics):
-            reloads = (reopen_log,) if auth is None else (reopen_log, auth.clients.reload)
-            handle_signals(running, reloads, notifier)
-            upstreams = " ".join([each.target.url for each in settings.upstreams])
-            click.echo(ready_line(running.urls, f"for {upstreams}", metrics))
-            running.serve_forever()
+        reloads = (reopen_log,) if auth is None else (reopen_log, auth.clients.reload)
+        upstreams = " ".join([each.target.url for each in settings.upstreams])
+        run_program(running, settings.metrics, reloads, f"for {upstreams}", click.echo)
     return 0

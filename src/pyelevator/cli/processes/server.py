@@ -16,9 +16,9 @@ from pyelevator.auth import ClientAuth
 from pyelevator.auth.exposure import allowed_roots, check_exposure
 from pyelevator.cli.errors import start_failures
 from pyelevator.cli.logs import logging_to
-from pyelevator.cli.processes.daemon import blocked_signals, handle_signals, raise_file_limit
+from pyelevator.cli.processes.daemon import blocked_signals, raise_file_limit
 from pyelevator.cli.processes.options import load_settings, settings_options
-from pyelevator.cli.processes.watching import ready_line, watched
+from pyelevator.cli.processes.watching import run_program
 from pyelevator.codec import Limits
 from pyelevator.config import ServerSettings
 from pyelevator.config.environment import SERVER
@@ -81,10 +81,8 @@ def run_server(
         server = open_server(settings)
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
-        with watched(server, settings.metrics) as (notifier, metrics):
-            handle_signals(server, (reopen_log, server.reload_keys), notifier)
-            on_ready(ready_line(server.urls, describe_engine(settings), metrics))
-            server.serve_forever()
+        reloads = (reopen_log, server.reload_keys)
+        run_program(server, settings.metrics, reloads, describe_engine(settings), on_ready)
     if server.unanswered:  # busy workers would keep the process alive
         logging.shutdown()
         os._exit(1)

@@ -1,12 +1,12 @@
-"""Watchers of a server or a proxy from outside: Prometheus, load balancers, a service manager."""
+"""Running a server or a proxy, watched from outside by Prometheus, load balancers, a service manager."""
 
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from pyelevator.cli.processes.daemon import handle_signals
 from pyelevator.cli.processes.metrics import serving_metrics
 from pyelevator.cli.processes.notifier import Notifier
 from pyelevator.peers.service import Service
@@ -14,13 +14,24 @@ from pyelevator.peers.service import Service
 _LOG: Final = logging.getLogger("pyelevator.server")
 
 
-@contextmanager
-def watched(program: Service, metrics: str | None) -> Iterator[tuple[Notifier, str | None]]:
-    """Let a program, whose loop will run in this thread, be watched within the block.
+def run_program(
+    program: Service,
+    metrics: str | None,
+    reloads: Sequence[Callable[[], None]],
+    description: str,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Run a bound program until a signal ends it, watched from outside. Call it within ``blocked_signals``.
 
-    Yields:
-        What tells the service manager of reloads and the end; that the program is ready, it has told when its loop has
-        turned for the first time. And the URL of the metrics, with the port that the system chose.
+    Args:
+        program: whose loop runs in this thread.
+        metrics: ``host:port`` for metrics over HTTP; None for none.
+        reloads: functions that SIGHUP calls in turn.
+        description: of what it serves.
+        on_ready: called with ``serving tcp://127.0.0.1:4141 (memory, metrics at http://127.0.0.1:9141/metrics)``.
+
+    Raises:
+        UsageError, MissingExtra: the metrics cannot be served.
     """
     notifier = Notifier.from_environment(os.environ)
     ended = threading.Event()
@@ -30,20 +41,14 @@ def watched(program: Service, metrics: str | None) -> Iterator[tuple[Notifier, s
     with serving_metrics(program, metrics) as metrics_url:
         if metrics_url is not None:
             _LOG.info("metrics at %s", metrics_url, extra={"fields": {"url": metrics_url}})
+            description += f", metrics at {metrics_url}"
         thread.start()
         try:
-            yield notifier, metrics_url
+            handle_signals(program, reloads, notifier)
+            on_ready(f"serving {' '.join(program.urls)} ({description})")
+            program.serve_forever()
         finally:
             ended.set()
-
-
-def ready_line(urls: Sequence[str], description: str, metrics: str | None) -> str:
-    """Return the line that a program prints when it is ready.
-
-    >>> ready_line(["tcp://127.0.0.1:4141"], "memory", "http://127.0.0.1:9141/metrics")
-    'serving tcp://127.0.0.1:4141 (memory, metrics at http://127.0.0.1:9141/metrics)'
-    """
-    return f"serving {' '.join(urls)} ({description}{'' if metrics is None else f', metrics at {metrics}'})"
 
 
 def _notify(program: Service, notifier: Notifier, ended: threading.Event) -> None:

@@ -17,8 +17,8 @@ from pyelevator.cli.main import COMMANDS, elevator
 from pyelevator.cli.shell.session import ShellSession
 from pyelevator.cli.suggestions import suggest
 
-_INTERVAL: Final = 2.0
-_NUMBER: Final = re.compile(r"\d+(\.\d+)?|\.\d+")
+_WATCH_INTERVAL: Final = 2.0
+_SECONDS: Final = re.compile(r"\d+(\.\d+)?|\.\d+")
 
 
 def _call_command(name: str, call: Call) -> click.Command:
@@ -99,9 +99,9 @@ def _split_interval(words: Sequence[str]) -> tuple[float, Sequence[str]]:
     >>> _split_interval(["0.5", "get", "a"]), _split_interval(["get", "1"])
     ((0.5, ['get', 'a']), (2.0, ['get', '1']))
     """
-    if words and _NUMBER.fullmatch(words[0]):
+    if words and _SECONDS.fullmatch(words[0]):
         return float(words[0]), words[1:]
-    return _INTERVAL, words
+    return _WATCH_INTERVAL, words
 
 
 @click.command("\\timing")
@@ -112,7 +112,7 @@ def timing(session: ShellSession) -> None:
     click.echo(f"times are {'shown' if session.shows_times else 'not shown'}")
 
 
-_OTHERS: Final = ("stats", "slowlog", "backup", "progress", "dump", "ping")
+_SERVER_COMMANDS: Final = ("stats", "slowlog", "backup", "progress", "dump", "ping")
 """Commands of ``elevator`` that take the shell's connection."""
 
 _ALIASES: Final = {
@@ -125,7 +125,7 @@ _ALIASES: Final = {
 }
 """Other name -> name of a command."""
 
-_OWN: Final = {"use": use, "help": show_help, "exit": leave, "\\watch": watch, "\\timing": timing}
+_SHELL_COMMANDS: Final = {"use": use, "help": show_help, "exit": leave, "\\watch": watch, "\\timing": timing}
 
 
 def _sections() -> Mapping[str, Mapping[str, click.Command]]:
@@ -135,9 +135,9 @@ def _sections() -> Mapping[str, Mapping[str, click.Command]]:
         for heading, names in COMMANDS.items()
     }
     group, known = click.Context(elevator), elevator.list_commands(click.Context(elevator))
-    others = {name: elevator.get_command(group, name) for name in _OTHERS if name in known}
+    others = {name: elevator.get_command(group, name) for name in _SERVER_COMMANDS if name in known}
     sections["Server"] = {name: command for name, command in others.items() if command is not None}
-    sections["Shell"] = _OWN
+    sections["Shell"] = _SHELL_COMMANDS
     return {heading: section for heading, section in sections.items() if section}
 
 

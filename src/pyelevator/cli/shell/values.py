@@ -61,7 +61,7 @@ class Highlighted(Screen):
         if self.encoding is not Encoding.TEXT:
             return _ansi([Text(encode(data, self.encoding).decode("ascii"), "green")])
         kind, text = guess(data)
-        return _ansi(_SHOWN[kind](text))
+        return _ansi(_FULL_TEXTS[kind](text))
 
     def row(self, row: Row) -> bytes:
         cells = [self._shorten(name, cell) for name, cell in row.items()]
@@ -76,7 +76,7 @@ class Highlighted(Screen):
         if name == "key":
             return Text(printable(cell), _STYLES["key"])
         kind, content = guess(cell)
-        text = _LINES[kind](content)
+        text = _ROW_TEXTS[kind](content)
         return text if len(text) <= _CELL else Text.assemble(text[:_CELL], (f"... {len(cell):,} bytes", "dim"))
 
 
@@ -96,7 +96,7 @@ def _dump(digits: str) -> Iterable[Text]:
         yield Text.assemble((f"{first:08x}  ", "dim"), f"{line.hex(' '):<47}  ", (letters, "green"))
 
 
-_SHOWN: Final[Mapping[str, Callable[[str], Iterable[Text]]]] = {
+_FULL_TEXTS: Final[Mapping[str, Callable[[str], Iterable[Text]]]] = {
     "json": lambda text: [_pretty(text)],
     "text": lambda text: [Text(printable(text, keep="\n\t"), "green")],
     "msgpack": lambda text: [Text("msgpack", "dim"), _pretty(text)],
@@ -104,7 +104,7 @@ _SHOWN: Final[Mapping[str, Callable[[str], Iterable[Text]]]] = {
 }
 """Kind -> how a value is shown by itself."""
 
-_LINES: Final[Mapping[str, Callable[[str], Text]]] = {
+_ROW_TEXTS: Final[Mapping[str, Callable[[str], Text]]] = {
     "json": lambda text: _JSON(Text(printable(join_json(text)))),
     "text": lambda text: Text(printable(text), "green"),
     "msgpack": lambda text: Text.assemble(("msgpack ", "dim"), _JSON(Text(printable(join_json(text))))),

@@ -18,10 +18,10 @@ from pyelevator.dumps.dumping import OnProgress
 from pyelevator.dumps.loading import SEVERAL
 from pyelevator.paths import replacing_file
 
-_TIMEOUT: Final = 60.0
+_ANSWER_TIMEOUT: Final = 60.0
 """Seconds for each answer, unless the command line says otherwise."""
 
-_FORMATS: Final[dict[str, Callable[[IO[bytes], str], dumps.DumpWriter]]] = {
+_WRITERS: Final[dict[str, Callable[[IO[bytes], str], dumps.DumpWriter]]] = {
     "binary": dumps.BinaryWriter,
     "jsonl": lambda file, _: dumps.JsonLinesWriter(file),
 }
@@ -76,7 +76,7 @@ def _describe(totals: dumps.DumpTotals) -> str:
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(list(_FORMATS)),
+    type=click.Choice(list(_WRITERS)),
     default="binary",
     show_default=True,
     help="Format of the dump; jsonl has one line of JSON for each pair.",
@@ -111,13 +111,13 @@ def dump(
     has no end, and is refused.
     """
     line = ProgressLine("dumped", shown=progress)
-    timeout = _timeout(connection)
+    timeout = _answer_timeout(connection)
     with (
         _output(output, is_binary=format_name == "binary") as file,
         connection.open(auto_connect=False) as client,
     ):
         names = databases or tuple(client.listdb(timeout=timeout))
-        writer = _FORMATS[format_name](file, compression)
+        writer = _WRITERS[format_name](file, compression)
         totals = dumps.dump(
             client,
             writer,
@@ -131,9 +131,9 @@ def dump(
     line.finish(totals)
 
 
-def _timeout(connection: ConnectionOptions) -> float:
+def _answer_timeout(connection: ConnectionOptions) -> float:
     """Return the seconds for each answer: there is much in one."""
-    timeout: float = connection.options.get("timeout", _TIMEOUT)
+    timeout: float = connection.options.get("timeout", _ANSWER_TIMEOUT)
     return timeout
 
 
@@ -213,7 +213,7 @@ def _load(
     prefix: str | None,
     merge: bool,
 ) -> None:
-    options = dumps.LoadOptions(databases, to_db, os.fsencode(prefix or ""), merge, _timeout(connection))
+    options = dumps.LoadOptions(databases, to_db, os.fsencode(prefix or ""), merge, _answer_timeout(connection))
     on_progress: OnProgress = progress
     with connection.open(auto_connect=False) as client:
         totals = dumps.load(client, dumps.open_dump(file), options, positions=positions, on_progress=on_progress)

@@ -135,7 +135,7 @@ def test_a_second_client_sees_how_far_it_is_and_so_does_the_first(monkeypatch):
     with serve(Application(Catalog(HeldStorage())), "tcp://127.0.0.1:0") as server:
         url = server.urls[0]
         with Elevator.from_url(url, encoding=None, timeout=60) as client, monkeypatch.context() as patch:
-            patch.setattr("pyelevator.cli.progress._INTERVAL", 0.1)
+            patch.setattr("pyelevator.cli.progress._PROGRESS_INTERVAL", 0.1)
             client.Put(b"k", b"v")  # in an empty database there is nothing to compact
             thread = threading.Thread(target=compact, args=(client,))
             thread.start()
