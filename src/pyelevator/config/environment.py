@@ -11,7 +11,7 @@ from attrs import frozen
 
 from pyelevator.config import values
 from pyelevator.config.proxy_settings import ProxySettings, read_proxy_config
-from pyelevator.config.schema import ProgramSettings, Setting, settings_of
+from pyelevator.config.schema import ProgramSettings, Setting, Values, settings_of
 from pyelevator.config.server_settings import ServerSettings, read_server_config
 from pyelevator.errors import UsageError
 
@@ -28,7 +28,7 @@ class ProgramSchema(Generic[S]):
 
     settings_class: type[S]
     prefix: str
-    read_file: Callable[[Path], dict[str, Any]]
+    read_file: Callable[[Path], Values]
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -45,7 +45,7 @@ SERVER: Final = ProgramSchema(ServerSettings, _PREFIX, read_server_config)
 PROXY: Final = ProgramSchema(ProxySettings, "ELEVATOR_PROXY_", read_proxy_config)
 
 
-def read_variables(program: ProgramSchema[Any], environment: Mapping[str, str]) -> dict[str, Any]:
+def read_variables(program: ProgramSchema[Any], environment: Mapping[str, str]) -> Values:
     """Return the values of the variables that are set, by the names of their fields.
 
     Raises:
@@ -61,7 +61,7 @@ def read_variables(program: ProgramSchema[Any], environment: Mapping[str, str]) 
     return found
 
 
-def read_tables(program: ProgramSchema[Any], environment: Mapping[str, str]) -> dict[str, Any]:
+def read_tables(program: ProgramSchema[Any], environment: Mapping[str, str]) -> Values:
     """Return the same of those variables only that have no option on the command line."""
     tables = {variable for variable, setting in program.variables.items() if not setting.is_option}
     return read_variables(program, {name: value for name, value in environment.items() if name in tables})

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 
 from pyelevator.config import values
-from pyelevator.config.schema import Reader
+from pyelevator.config.schema import Reader, Values
 from pyelevator.config.values import EntryError, TableParser
 from pyelevator.errors import UsageError
 
@@ -84,7 +84,7 @@ def is_legacy(text: str) -> bool:
     return _first_section(text) in _DIALECTS
 
 
-def parse_legacy(text: str, path: str | Path) -> dict[str, Any]:
+def parse_legacy(text: str, path: str | Path) -> Values:
     """Parse the text of an old server's file into the values of settings, ``ignored`` being the keys that are.
 
     Raises:
@@ -110,11 +110,11 @@ def _read_ini(text: str) -> dict[str, dict[str, str]]:
     return {name: {key: value for key, value in keys.items() if value} for name, keys in stripped.items()}
 
 
-def _changes(sections: Mapping[str, Mapping[str, Any]], known: _Keys) -> dict[str, Any]:
+def _changes(sections: Mapping[str, Mapping[str, Any]], known: _Keys) -> Values:
     entries = [
         (name, known[section][name], value) for section, keys in sections.items() for name, value in keys.items()
     ]
-    changes: dict[str, Any] = {"ignored": tuple(name for name, key, _ in entries if key.ignored)}
+    changes: Values = {"ignored": tuple(name for name, key, _ in entries if key.ignored)}
     for _, key, value in entries:
         group, _, member = key.setting.rpartition(".")
         if key.setting:
@@ -122,7 +122,7 @@ def _changes(sections: Mapping[str, Mapping[str, Any]], known: _Keys) -> dict[st
     return changes
 
 
-def _bind_urls(listen: Mapping[str, Any] | None) -> dict[str, Any]:
+def _bind_urls(listen: Mapping[str, Any] | None) -> Values:
     """Make URLs of the classic host, port and socket.
 
     ``transport`` chooses between them, as in 0.5a, 0.5b, 0.5d and the repository's last state. In files without it

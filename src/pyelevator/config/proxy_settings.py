@@ -20,13 +20,13 @@ The file is TOML, for instance::
 """
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
 from pyelevator._options import defaults_of
 from pyelevator.config import values
-from pyelevator.config.schema import ProgramSettings, parse_toml, read_text, setting
+from pyelevator.config.schema import ProgramSettings, Values, parse_toml, read_text, setting
 from pyelevator.config.values import EntryError
 from pyelevator.errors import UsageError
 from pyelevator.proxy.options import ProxyOptions
@@ -91,7 +91,7 @@ class ProxySettings(ProgramSettings):
     )
 
 
-def read_proxy_config(path: str | Path) -> dict[str, Any]:
+def read_proxy_config(path: str | Path) -> Values:
     """Read a proxy's configuration file.
 
     Args:

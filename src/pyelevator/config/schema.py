@@ -15,6 +15,9 @@ from pyelevator.transports.options import MAX_UNREAD, SocketFileOptions
 
 _METADATA: Final = "setting"
 
+Values: TypeAlias = dict[str, Any]
+"""Values of settings, by the names of their fields."""
+
 Reader: TypeAlias = Callable[[object], Any]
 """Parses a value; its ValueError says what the value must be."""
 
@@ -106,7 +109,7 @@ def read_text(path: str | Path) -> str:
         raise UsageError(f"cannot read {values.quoted(str(path))[1:-1]}: {why}") from error
 
 
-def parse_toml(settings_class: type, text: str, path: str | Path) -> dict[str, Any]:
+def parse_toml(settings_class: type, text: str, path: str | Path) -> Values:
     """Parse the text of a TOML file into values by the names of the fields of a settings class.
 
     Raises:

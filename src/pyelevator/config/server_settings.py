@@ -23,7 +23,7 @@ from pyelevator.application import Policy
 from pyelevator.codec import Limits
 from pyelevator.config import values
 from pyelevator.config.legacy_conf import is_legacy, parse_legacy
-from pyelevator.config.schema import ProgramSettings, parse_toml, read_text, setting
+from pyelevator.config.schema import ProgramSettings, Values, parse_toml, read_text, setting
 from pyelevator.engines.options import OPTIONS
 from pyelevator.server.options import ServerOptions
 from pyelevator.transports.options import MAX_CONNECTIONS
@@ -127,7 +127,7 @@ class ServerSettings(ProgramSettings):
     ignored: tuple[str, ...] = ()
 
 
-def read_server_config(path: str | Path) -> dict[str, Any]:
+def read_server_config(path: str | Path) -> Values:
     """Read a server's configuration file.
 
     Args:

@@ -44,7 +44,7 @@ class Group:
     """The keys with one prefix.
 
     Attributes:
-        name: the prefix; None for the keys without a separator.
+        name: the prefix; empty for what has none in common.
         keys: how many there are.
         key_bytes: of all of them together.
         sampled: how many of their values were read.
@@ -52,7 +52,7 @@ class Group:
         is_estimate: the keys were not all counted.
     """
 
-    name: bytes | None
+    name: bytes = b""
     keys: int = 0
     key_bytes: int = 0
     sampled: int = 0
@@ -119,13 +119,13 @@ class PrefixScan:
     state: str = "running"
     error: str | None = None
     fraction: float | None = 0.0
-    total: Group = field(factory=lambda: Group(None))
+    total: Group = field(factory=Group)
     watched_at: float = 0.0
     _finished: list[tuple[int, bytes, Group]] = field(factory=list)
-    _rest: Group = field(factory=lambda: Group(None))
+    _rest: Group = field(factory=Group)
     _groups: int = 0
     _current: Group | None = None
-    _alone: Group = field(factory=lambda: Group(None))
+    _alone: Group = field(factory=Group)
     _asked: bytes | None = None
     _sizes: dict[bytes, int] = field(factory=dict)
 
@@ -167,7 +167,7 @@ class PrefixScan:
         there are, if it is no old one.
         """
         group = self._current
-        if group is None or group.name is None or group.name == self._asked or not keys[0].startswith(group.name):
+        if group is None or group.name == self._asked or not keys[0].startswith(group.name):
             return None
         self._asked = group.name
         try:
@@ -197,11 +197,11 @@ class PrefixScan:
 
     @staticmethod
     def _add(group: Group, keys: Sequence[bytes], sizes: dict[bytes, int]) -> None:
-        group.add(Group(None, len(keys), sum(map(len, keys)), len(sizes), sum(sizes.values())))
+        group.add(Group(b"", len(keys), sum(map(len, keys)), len(sizes), sum(sizes.values())))
 
     async def _ask_sizes(self, client: _Client) -> None:
         """Ask how much of the disk the biggest prefixes take, where the server knows that."""
-        names = [group.name for group in self._biggest() if group.name is not None]
+        names = [group.name for group in self._biggest()]
         with suppress(UsageError):
             self._sizes = dict(zip(names, await client.sizes(names), strict=True)) if names else {}
 
@@ -227,7 +227,7 @@ class PrefixScan:
             found = separator.search(key, len(self.prefix))
             group = self._alone if found is None else self._group(key[: found.end()])
             size = sizes.get(key)
-            group.add(Group(None, 1, len(key), size is not None, size or 0))
+            group.add(Group(b"", 1, len(key), size is not None, size or 0))
         self._add(self.total, keys, sizes)
 
     def _group(self, name: bytes) -> Group:
@@ -240,10 +240,9 @@ class PrefixScan:
 
     def _finish(self) -> None:
         """Keep the group that has ended if it is one of the biggest, or else add it to the rest."""
-        if self._current is None or self._current.name is None:
+        if self._current is None:
             return
-        group = self._current
-        entry = (group.estimate(self._mean()), group.name or b"", group)
+        entry = (self._current.estimate(self._mean()), self._current.name, self._current)
         if len(self._finished) < MAX_GROUPS:
             heapq.heappush(self._finished, entry)
         else:
@@ -263,13 +262,13 @@ class PrefixScan:
         mean, groups = self._mean(), self._biggest()
 
         def shown(group: Group) -> dict[str, object]:
-            name = None if group.name is None else escape(group.name)
-            figures = {"keys": group.keys, "bytes": group.estimate(mean), "sampled": group.sampled}
             return {
-                "prefix": name,
-                **figures,
+                "prefix": escape(group.name) if group.name else None,
+                "keys": group.keys,
+                "bytes": group.estimate(mean),
+                "sampled": group.sampled,
                 "is_estimate": group.is_estimate,
-                "on_disk": None if group.name is None else self._sizes.get(group.name),
+                "on_disk": self._sizes.get(group.name),
             }
 
         size = sum(group.estimate(mean) for group in (*groups, self._alone, self._rest))
