@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from attrs import Converter, evolve, field, fields, frozen
+from attrs import Converter, field, fields, frozen
 
 from pyelevator._json import Report, build, to_bool, to_int, to_mapping, to_seconds, to_text
 
@@ -308,9 +308,3 @@ class SlowRequest(Report):
     request_bytes: int = field(default=0, converter=to_int)
     response_bytes: int = field(default=0, converter=to_int)
     key: str | None = _optional(to_text)
-
-
-def with_databases(stats: ServerStats, databases: tuple[DatabaseStats, ...]) -> ServerStats:
-    """Return the same with the databases, and the sum of their caches."""
-    cache = sum([one.engine.cache for one in databases if one.engine is not None], CacheStats())
-    return evolve(stats, databases=databases, cache=cache)

@@ -1,10 +1,8 @@
 """Reports of servers about administration, and how they travel: as JSON, to which later versions may add."""
 
-from collections.abc import Sequence
-
 from attrs import field, frozen
 
-from pyelevator._json import Report, decode_json, encode_json, to_count, to_list, to_seconds, to_text
+from pyelevator._json import Report, decode_json, to_count, to_list, to_seconds, to_text
 
 
 @frozen
@@ -40,11 +38,6 @@ class TaskProgress(Report):
     seconds: float = field(converter=to_seconds)
     done: int = field(default=0, converter=to_count)
     total: int = field(default=0, converter=to_count)
-
-
-def encode_sizes(sizes: Sequence[int]) -> bytes:
-    """Return the answer to SIZES as it travels."""
-    return encode_json(sizes)
 
 
 def decode_sizes(data: bytes) -> list[int]:

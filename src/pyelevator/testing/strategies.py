@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import fields
 
+from pyelevator._json import encode_json
 from pyelevator.codec import DIALECTS, lz4
 from pyelevator.codec.flat import ARGUMENTS
 from pyelevator.commands import (
@@ -41,7 +42,7 @@ from pyelevator.commands import (
 from pyelevator.errors import ErrorCode, Id, MissingExtra, UsageError
 from pyelevator.messages import Request, Response, Status
 from pyelevator.monitoring import ServerStats, SlowRequest
-from pyelevator.reports import BackupReport, TaskProgress, encode_sizes
+from pyelevator.reports import BackupReport, TaskProgress
 
 try:
     from hypothesis import strategies as st
@@ -232,7 +233,7 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "STATS": lambda _: st.builds(ServerStats, st.text(max_size=8), _SECONDS, _SECONDS).map(ServerStats.encode),
     "BACKUP": lambda _: st.builds(BackupReport, _SIZES, _SIZES).map(BackupReport.encode),
     "SIZES": lambda command: st.lists(_SIZES, min_size=len(command.ranges), max_size=len(command.ranges)).map(
-        encode_sizes
+        encode_json
     ),
     "PROGRESS": lambda _: st.lists(
         st.builds(TaskProgress, st.just("repair"), _NAMES, _SECONDS, _SIZES, _SIZES), max_size=2

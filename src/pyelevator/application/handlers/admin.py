@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from attrs import evolve
 
+from pyelevator._json import encode_json
 from pyelevator.application.catalog import Catalog
 from pyelevator.application.context import Context
 from pyelevator.application.snapshots import SnapshotDatabase, take_views
@@ -12,8 +13,8 @@ from pyelevator.commands.features import FEATURES
 from pyelevator.engines.base import Engine
 from pyelevator.errors import WrongValue
 from pyelevator.messages import Request, Response
-from pyelevator.monitoring import CursorStats, ServerStats, with_databases
-from pyelevator.reports import BackupReport, encode_sizes
+from pyelevator.monitoring import CacheStats, CursorStats, ServerStats
+from pyelevator.reports import BackupReport
 
 
 def encode_name(name: str) -> bytes:
@@ -45,8 +46,9 @@ def snapshot(catalog: Catalog, command: Snapshot, request: Request, context: Con
 
 def server_stats(catalog: Catalog, context: Context) -> ServerStats:
     """Return what a server says about itself."""
-    cursors = CursorStats(len(context.cursors), context.policy.max_cursors)
-    return with_databases(evolve(context.monitor.stats(), cursors=cursors), catalog.stats())
+    cursors, databases = CursorStats(len(context.cursors), context.policy.max_cursors), catalog.stats()
+    cache = sum([one.engine.cache for one in databases if one.engine is not None], CacheStats())
+    return evolve(context.monitor.stats(), cursors=cursors, databases=databases, cache=cache)
 
 
 def backup(catalog: Catalog, command: Backup, _: Request, context: Context) -> bytes:
@@ -78,4 +80,4 @@ def sizes(engine: Engine, command: Sizes, request: Request, context: Context) ->
     limit = context.policy.max_range
     if len(command.ranges) > limit:
         raise WrongValue(f"the sizes of {len(command.ranges):,} ranges are over the limit of {limit:,}; ask for fewer")
-    return Response(encode_sizes([engine.range_size(start, stop) for start, stop in command.ranges]), id=request.id)
+    return Response(encode_json([engine.range_size(start, stop) for start, stop in command.ranges]), id=request.id)
