@@ -39,10 +39,16 @@ class ConnectionOptions:
     url: str
     options: Mapping[str, Any] = field(factory=dict)
 
-    def open(self, *, auto_connect: bool = True) -> Elevator[bytes]:
-        """Return a client; for commands about the server and its databases without ``auto_connect`` to one of them."""
+    def open(self, *, auto_connect: bool = True, is_long: bool = False) -> Elevator[bytes]:
+        """Return a client; for commands about the server and its databases without ``auto_connect`` to one of them.
+
+        What ``is_long`` takes as long as it takes, unless a timeout is given.
+        """
         given = self.options if auto_connect else {**self.options, "auto_connect": False}
-        return Elevator[bytes].from_url(self.url, encoding=None, **given)
+        client = Elevator[bytes].from_url(self.url, encoding=None, **given)
+        if is_long and "timeout" not in self.options:
+            client.timeout = None
+        return client
 
 
 def connection_options(*, url_argument: bool = False, database: bool = True) -> Callable[[_Callback], _Callback]:

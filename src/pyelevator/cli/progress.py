@@ -3,8 +3,9 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import click
@@ -67,11 +68,13 @@ def call_with_progress(client: Elevator[bytes], call: Callable[[], R], task: str
     future: Future[R] = Future()
     threading.Thread(target=_fulfil, args=(future, call), daemon=True).start()
     is_terminal = sys.stderr.isatty()
+    is_shown = is_terminal if shown is None else shown
     clear = "\r\x1b[K" if is_terminal else ""
     while wait([future], _PROGRESS_INTERVAL).not_done:
-        if is_terminal if shown is None else shown:
-            for text in _texts(client, task):
-                click.echo(f"{clear}{text}", nl=not is_terminal, err=True)
+        with suppress(ElevatorError):  # a server may not tell this client
+            for one in client.progress(timeout=_PROGRESS_INTERVAL) if is_shown else ():
+                if one.task == task:
+                    click.echo(f"{clear}{describe_task(one)}", nl=not is_terminal, err=True)
     click.echo(clear, nl=False, err=True)
     return future.result()
 
@@ -81,11 +84,3 @@ def _fulfil(future: "Future[R]", call: Callable[[], R]) -> None:
         future.set_result(call())
     except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
         future.set_exception(error)
-
-
-def _texts(client: Elevator[bytes], task: str) -> Iterable[str]:
-    """Return the texts of the tasks of a name; none if the server does not tell this client."""
-    try:
-        return [describe_task(one) for one in client.progress(timeout=_PROGRESS_INTERVAL) if one.task == task]
-    except ElevatorError:
-        return []

@@ -251,9 +251,7 @@ def _make_command(name: str, call: Call) -> click.Command:
     @connection_options(database=call.takes_db)
     def invoke(connection: ConnectionOptions, **params: object) -> ExitCode:
         output = Output.to_stdout(*take_format(params))
-        with connection.open(auto_connect=call.connects) as client:
-            if call.is_long and "timeout" not in connection.options:
-                client.timeout = None
+        with connection.open(auto_connect=call.connects, is_long=call.is_long) as client:
             return call.show(output, call.run(client, **params))
 
     return call.command(name, invoke)

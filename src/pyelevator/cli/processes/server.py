@@ -139,15 +139,18 @@ def limit_connections(wanted: int) -> int:
 
 
 def open_application(settings: ServerSettings) -> Application:
-    """Open the application that the settings describe; a missing data directory is created."""
+    """Open the application that the settings describe; a missing data directory is created for its owner."""
     policy = build_policy(settings)
     if scheme_of(settings.engine):
         return Application.on_url(settings.engine, policy)
     if settings.engine == "memory":
         return Application.in_memory(policy)
+    validate(settings)
+    directory = Path(settings.data or "")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     roots = allowed_roots(settings.binds, settings.allow_paths)
     return Application.on_leveldb(
-        str(_data_directory(settings)),
+        str(directory),
         store=None if settings.store is None else str(settings.store),
         allowed_roots=None if roots is None else [str(root) for root in roots],
         default_options=settings.options,
@@ -163,14 +166,6 @@ def build_policy(settings: ServerSettings) -> Policy:
         "slow": settings.slow / 1000 or None,
     }
     return Policy(**{each.name: getattr(settings, each.name) for each in fields(Policy)} | converted)
-
-
-def _data_directory(settings: ServerSettings) -> Path:
-    """Return the directory of the databases, created for its owner only if it is missing."""
-    validate(settings)
-    directory = Path(settings.data or "")
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory
 
 
 def validate(settings: ServerSettings) -> None:

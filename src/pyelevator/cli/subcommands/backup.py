@@ -10,11 +10,6 @@ from pyelevator.cli.connection import ConnectionOptions, DatabaseType, connectio
 from pyelevator.cli.progress import QUIET, call_with_progress, describe_task, format_size, repeat
 
 
-def _no_limit(connection: ConnectionOptions) -> ConnectionOptions:
-    """Return the options with no timeout, unless one was given: it takes as long as it takes."""
-    return evolve(connection, options={"timeout": None, **connection.options})
-
-
 @click.command(params=[QUIET])
 @click.argument("words", metavar="[URL] DB DIR", nargs=-1, type=DatabaseType())
 @connection_options(database=False)
@@ -32,7 +27,7 @@ def backup(words: Sequence[str], connection: ConnectionOptions, progress: bool |
     if len(words) != 2:
         raise click.UsageError("give the database, and the directory for the backup: elevator backup [URL] DB DIR")
     name, directory = words
-    with _no_limit(connection).open(auto_connect=False) as client:
+    with connection.open(auto_connect=False, is_long=True) as client:
         report = call_with_progress(client, lambda: client.backup(name, directory), "backup", shown=progress)
     if as_json:
         click.echo(dump_json(asdict(report)))

@@ -111,7 +111,7 @@ def dump(
     has no end, and is refused.
     """
     line = ProgressLine("dumped", shown=progress)
-    timeout = _answer_timeout(connection)
+    timeout = connection.options.get("timeout", _ANSWER_TIMEOUT)
     with (
         _output(output, is_binary=format_name == "binary") as file,
         connection.open(auto_connect=False) as client,
@@ -129,12 +129,6 @@ def dump(
             on_progress=line,
         )
     line.finish(totals)
-
-
-def _answer_timeout(connection: ConnectionOptions) -> float:
-    """Return the seconds for each answer: there is much in one."""
-    timeout: float = connection.options.get("timeout", _ANSWER_TIMEOUT)
-    return timeout
 
 
 @contextmanager
@@ -213,7 +207,8 @@ def _load(
     prefix: str | None,
     merge: bool,
 ) -> None:
-    options = dumps.LoadOptions(databases, to_db, os.fsencode(prefix or ""), merge, _answer_timeout(connection))
+    timeout = connection.options.get("timeout", _ANSWER_TIMEOUT)
+    options = dumps.LoadOptions(databases, to_db, os.fsencode(prefix or ""), merge, timeout)
     on_progress: OnProgress = progress
     with connection.open(auto_connect=False) as client:
         totals = dumps.load(client, dumps.open_dump(file), options, positions=positions, on_progress=on_progress)
