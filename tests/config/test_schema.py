@@ -68,7 +68,7 @@ def started(monkeypatch):
     """Runs a command up to its settings, and returns them."""
     found = []
     monkeypatch.setattr("pyelevator.cli.processes.server.run_server", lambda settings, *_: found.append(settings) or 0)
-    monkeypatch.setattr("pyelevator.cli.processes.proxy._run", lambda settings, _: found.append(settings) or 0)
+    monkeypatch.setattr("pyelevator.cli.processes.proxy._run_proxy", lambda settings, _: found.append(settings) or 0)
 
     def start(program, *args, env=None):
         ran = CliRunner().invoke(elevator, [program, *map(str, args), *REQUIRED[program]], env=env or {})
