@@ -7,7 +7,7 @@ import pytest
 from pyelevator import Elevator, UsageError
 from pyelevator.application import Application
 from pyelevator.engines.leveldb.binding.loading import load_binding
-from pyelevator.testing.bulk_ranges import BulkRangeConformance, refuses_bulk_ranges
+from pyelevator.testing.bulk_ranges import BulkRangeConformance
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve
 from pyelevator.testing.sessions import (
@@ -191,14 +191,12 @@ def test_updates_are_refused_of_an_old_server_before_they_are_sent(old_server, m
     with connector(old_server, old_server.dialect, make)(Elevator) as E:
         sent = len(old_server.sent)
         refuses_updates(E)
-        refuses_bulk_ranges(E)
         assert len(old_server.sent) == sent
 
 
 def test_updates_are_refused_in_flat_before_they_are_sent():
     with connector(FakeTransport(), "flat")(Elevator) as E:
         refuses_updates(E)
-        refuses_bulk_ranges(E)
         assert E.Range() == []
 
 

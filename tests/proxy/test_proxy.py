@@ -13,7 +13,7 @@ from pyelevator.commands import DbList, DbRepair, Get, MGet, Range
 from pyelevator.deadlines import Deadline
 from pyelevator.messages import Request
 from pyelevator.proxy import Core, Proxy, Upstream
-from pyelevator.testing.bulk_ranges import BulkRangeConformance, refuses_bulk_ranges
+from pyelevator.testing.bulk_ranges import BulkRangeConformance
 from pyelevator.testing.servers import ANY_PORT, serve
 from pyelevator.testing.sessions import ClassicConformance, SessionConformance, TasksConformance
 from pyelevator.testing.updates import UpdateConformance, refuses_updates
@@ -101,7 +101,6 @@ def test_updates_are_refused_for_an_old_server_behind_a_proxy(kind):
     with OldServerOnSocket(kind) as old, through(old.url) as proxy:
         with connector(proxy.urls[0])(Elevator) as E:
             refuses_updates(E)
-            refuses_bulk_ranges(E)
             assert E.Range() == []
     assert old.killed == []
 

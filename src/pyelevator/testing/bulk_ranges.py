@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pyelevator import DatabaseError, Elevator, UsageError
+from pyelevator import DatabaseError, Elevator
 from pyelevator.testing.sessions import Connect
 
 BOUNDS: list[tuple[str | None, str | None, str | None]] = [
@@ -131,15 +131,3 @@ class BulkRangeConformance:
             assert e.DeleteRange() == 0
             e.Put("a", "1")
             assert (e.Count(), e.DeleteRange()) == (1, 1)
-
-
-def refuses_bulk_ranges(E: Elevator[str]) -> None:
-    """Check that a client refuses what its old server does not know, before anything is sent.
-
-    Raises:
-        AssertionError: it does not.
-    """
-    with pytest.raises(UsageError, match="this server does not know COUNT; nothing was sent"):
-        E.Count()
-    with pytest.raises(UsageError, match="this server does not know DELETERANGE; nothing was sent"):
-        E.DeleteRange()

@@ -59,6 +59,8 @@ class ServerProcess:
         RuntimeError: it did not start; the message contains its output.
     """
 
+    _COMMAND = ("serve", "--bind")
+
     def __init__(
         self,
         data: str | Path | None = None,
@@ -128,15 +130,12 @@ class ServerProcess:
         with _reserved_ports(self.urls):
             self._start()
 
-    def _arguments(self) -> list[str]:
-        """Return the arguments of the command, with the URLs of the previous start."""
-        return ["serve", *[word for url in self.urls for word in ("--bind", url)], *self._args]
-
     def _start(self) -> None:
         self._lines: list[str] = []
         self._serving = threading.Event()
+        command, option = self._COMMAND
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, and no shell
-            [sys.executable, "-m", "pyelevator", *self._arguments()],
+            [sys.executable, "-m", "pyelevator", command, *[f"{option}={url}" for url in self.urls], *self._args],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -189,6 +188,8 @@ class ProxyProcess(ServerProcess):
         args, timeout: as of a :class:`ServerProcess`.
     """
 
+    _COMMAND = ("proxy", "--listen")
+
     def __init__(
         self,
         upstream: str | None,
@@ -201,6 +202,3 @@ class ProxyProcess(ServerProcess):
         self._timeout = timeout
         self.urls = tuple(listen)
         self._start()
-
-    def _arguments(self) -> list[str]:
-        return ["proxy", *[word for url in self.urls for word in ("--listen", url)], *self._args]

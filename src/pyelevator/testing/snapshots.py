@@ -5,18 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from pyelevator import CursorExpired, DatabaseError, Elevator, ElevatorError, KeyNotFound, UsageError
-from pyelevator.testing.sessions import Connect, SessionConformance
+from pyelevator.testing.sessions.fixtures import Connect, SessionFixtures
 
 
-class SnapshotConformance:
+class SnapshotConformance(SessionFixtures):
     """Tests of snapshots, for a server with the feature ``snapshots`` and a cursor of its own for each."""
-
-    @pytest.fixture
-    def connect(self) -> Connect:
-        """Return a function that connects clients, as in SessionConformance."""
-        raise NotImplementedError("override the fixture connect")
-
-    E = SessionConformance.E
 
     @pytest.fixture
     def orders(self, E: Elevator[str], connect: Connect) -> Iterator[Elevator[str]]:

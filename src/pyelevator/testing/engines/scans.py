@@ -1,7 +1,7 @@
 """Scans, as a whole and in chunks."""
 
 from itertools import chain, product
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 from attrs import evolve
@@ -12,6 +12,9 @@ from pyelevator.engines.base import (
     Engine,
 )
 from pyelevator.testing.engines.fixtures import LETTERS, EngineFixtures
+
+_Chunk: TypeAlias = tuple[list[object], int]
+"""Rows, and the bytes that they count."""
 
 
 class ScanConformance(EngineFixtures):
@@ -71,7 +74,7 @@ class ScanConformance(EngineFixtures):
     @pytest.mark.parametrize("backwards", [False, True])
     @pytest.mark.parametrize(("key", "value", "fill"), list(product([True, False], repeat=3)))
     def test_parts_can_be_left_out(self, letters: Engine, key: bool, value: bool, fill: bool, backwards: bool) -> None:
-        expected: dict[tuple[bool, bool], list[Any]] = {
+        expected: dict[tuple[bool, bool], list[object]] = {
             (True, True): [(b"a", b"1"), (b"b", b"2")],
             (True, False): [b"a", b"b"],
             (False, True): [b"1", b"2"],
@@ -113,35 +116,26 @@ class ScanConformance(EngineFixtures):
             assert chunks.read(9, 4) == ([], 0)
 
     @pytest.mark.parametrize(
-        ("parts", "first", "second"),
+        ("parts", "forwards", "backwards"),
         [
-            ((True, True), ([(b"a", b"1"), (b"b", b"2"), (b"ba", b"3")], 7), ([(b"c", b"4")], 2)),
-            ((True, False), ([b"a", b"b", b"ba"], 4), ([b"c"], 1)),
-            ((False, True), ([b"1", b"2", b"3"], 3), ([b"4"], 1)),
-            ((False, False), ([None, None, None], 0), ([None], 0)),
+            (
+                (True, True),
+                [([(b"a", b"1"), (b"b", b"2"), (b"ba", b"3")], 7), ([(b"c", b"4")], 2)],
+                [([(b"ba", b"3"), (b"b", b"2")], 5), ([(b"a", b"1")], 2)],
+            ),
+            ((True, False), [([b"a", b"b", b"ba"], 4), ([b"c"], 1)], [([b"ba", b"b", b"a"], 4), ([], 0)]),
+            ((False, True), [([b"1", b"2", b"3"], 3), ([b"4"], 1)], [([b"3", b"2", b"1"], 3), ([], 0)]),
+            ((False, False), [([None, None, None], 0), ([None], 0)], [([None, None, None], 0), ([], 0)]),
         ],
     )
     def test_chunks_count_the_parts_that_they_have(
-        self, letters: Engine, parts: tuple[bool, bool], first: Any, second: Any
+        self, letters: Engine, parts: tuple[bool, bool], forwards: list[_Chunk], backwards: list[_Chunk]
     ) -> None:
         with letters.chunks(Bounds(None, b"c", None, *parts)) as chunks:
-            assert (chunks.read(3, 1000), chunks.read(3, 1000)) == (first, second)
-
-    @pytest.mark.parametrize(
-        ("parts", "first", "second"),
-        [
-            ((True, True), ([(b"ba", b"3"), (b"b", b"2")], 5), ([(b"a", b"1")], 2)),
-            ((True, False), ([b"ba", b"b", b"a"], 4), ([], 0)),
-            ((False, True), ([b"3", b"2", b"1"], 3), ([], 0)),
-            ((False, False), ([None, None, None], 0), ([], 0)),
-        ],
-    )
-    @pytest.mark.parametrize("start", [None, b"a"])
-    def test_chunks_backwards_count_the_parts_that_they_have(
-        self, letters: Engine, start: bytes | None, parts: tuple[bool, bool], first: Any, second: Any
-    ) -> None:
-        with letters.chunks(Bounds(start, b"ba", None, *parts, reverse=True)) as chunks:
-            assert (chunks.read(9, 4), chunks.read(9, 4)) == (first, second)
+            assert [chunks.read(3, 1000), chunks.read(3, 1000)] == forwards
+        for start in (None, b"a"):
+            with letters.chunks(Bounds(start, b"ba", None, *parts, reverse=True)) as chunks:
+                assert [chunks.read(9, 4), chunks.read(9, 4)] == backwards
 
     @pytest.mark.parametrize(("key", "value"), list(product([True, False], repeat=2)))
     @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Opening, creating, destroying and repairing databases, their options; and damaged files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from threading import Thread
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -134,34 +135,35 @@ class StorageConformance(EngineFixtures):
         assert {"create_if_missing", "error_if_exists"} <= storage.option_names
 
 
-def _read_chunks(reader: ReadView, bounds: Bounds) -> list[Any]:
+def _scan(bounds: Bounds, reader: ReadView) -> list[object]:
+    return list(reader.scan(bounds))
+
+
+def _read_chunks(bounds: Bounds, reader: ReadView) -> list[object]:
     with reader.chunks(bounds) as chunks:
         return list(chain.from_iterable(chunks.read(300, 1 << 30)[0] for _ in range(8)))
 
 
-_READS: dict[str, tuple[Callable[[ReadView], Any], Any]] = {
-    "get": (lambda reader: reader.get(b"1999"), PAIRS[-1][1]),
-    "multi_get": (lambda reader: reader.multi_get([b"1999", b"1998"]), [PAIRS[-1][1], PAIRS[-2][1]]),
-    "multi_get of many": (
-        lambda reader: reader.multi_get([key for key, _ in PAIRS]),
-        [value for _, value in PAIRS],
-    ),
-    "iter_values": (lambda reader: list(reader.iter_values([b"1998", b"1999"])), [[PAIRS[-2][1], PAIRS[-1][1]]]),
-    "scan": (lambda reader: list(reader.scan(Bounds())), PAIRS),
-    "scan of the last": (lambda reader: list(reader.scan(Bounds(b"1999"))), PAIRS[-1:]),
-    "scan to the last": (lambda reader: list(reader.scan(Bounds(b"1990", b"1999"))), PAIRS[1990:]),
-    "scan of a prefix": (lambda reader: list(reader.scan(Bounds(prefix=b"199"))), PAIRS[1990:]),
-    "scan of keys": (lambda reader: list(reader.scan(Bounds(include_value=False))), [key for key, _ in PAIRS]),
-    "scan of values": (lambda reader: list(reader.scan(Bounds(include_key=False))), [value for _, value in PAIRS]),
-    "scan of nothing": (
-        lambda reader: list(reader.scan(Bounds(include_key=False, include_value=False))),
-        [None] * len(PAIRS),
-    ),
-    "scan backwards": (lambda reader: list(reader.scan(Bounds(reverse=True))), PAIRS[::-1]),
-    "scan backwards to a start": (lambda reader: list(reader.scan(Bounds(b"1999", reverse=True))), PAIRS[-1:]),
-    "chunks": (lambda reader: _read_chunks(reader, Bounds()), PAIRS),
-    "chunks of keys": (lambda reader: _read_chunks(reader, Bounds(include_value=False)), [key for key, _ in PAIRS]),
-    "chunks backwards": (lambda reader: _read_chunks(reader, Bounds(reverse=True)), PAIRS[::-1]),
+_KEYS: Final = [key for key, _ in PAIRS]
+_VALUES: Final = [value for _, value in PAIRS]
+_SCANS: Final[Mapping[str, tuple[Bounds, Sequence[object]]]] = {
+    "everything": (Bounds(), PAIRS),
+    "the last": (Bounds(b"1999"), PAIRS[-1:]),
+    "some to the last": (Bounds(b"1990", b"1999"), PAIRS[1990:]),
+    "a prefix": (Bounds(prefix=b"199"), PAIRS[1990:]),
+    "keys": (Bounds(include_value=False), _KEYS),
+    "values": (Bounds(include_key=False), _VALUES),
+    "nothing": (Bounds(include_key=False, include_value=False), [None] * len(PAIRS)),
+    "everything backwards": (Bounds(reverse=True), PAIRS[::-1]),
+    "the last backwards": (Bounds(b"1999", reverse=True), PAIRS[-1:]),
+}
+_READS: Final[Mapping[str, tuple[Callable[[ReadView], object], object]]] = {
+    "get": (lambda reader: reader.get(b"1999"), _VALUES[-1]),
+    "multi_get": (lambda reader: reader.multi_get([b"1999", b"1998"]), _VALUES[:-3:-1]),
+    "multi_get of many": (lambda reader: reader.multi_get(_KEYS), _VALUES),
+    "iter_values": (lambda reader: list(reader.iter_values([b"1998", b"1999"])), [_VALUES[-2:]]),
+    **{f"scan of {name}": (partial(_scan, bounds), list(rows)) for name, (bounds, rows) in _SCANS.items()},
+    **{f"chunks of {name}": (partial(_read_chunks, bounds), list(rows)) for name, (bounds, rows) in _SCANS.items()},
 }
 """Each way to read the last pair -> the call, and its result."""
 

@@ -54,19 +54,19 @@ class BatchConformance(SessionFixtures):
             raise RuntimeError("mine")
         assert E.Range() == []
 
-    def test_wrong_types_fail_before_anything_is_sent(self, E: Elevator[str]) -> None:
-        batch: Any = E.WriteBatch()
-        anything: Any = E
-        with pytest.raises(TypeError, match="value must be str or bytes, not int"):
-            anything.Put("abc", 123)
-        with pytest.raises(TypeError, match="key must be"):
-            anything.Get(None)
-        with pytest.raises(TypeError, match="keys must be a list or a tuple"):
-            anything.MGet("abc")
+    def test_wrong_types_fail_before_anything_is_sent_or_queued(self, E: Elevator[str]) -> None:
+        batch, pipeline = E.WriteBatch(), E.pipeline()
+        anything: Any
+        for anything in (E, pipeline):
+            with pytest.raises(TypeError, match="value must be str or bytes, not int"):
+                anything.Put("abc", 123)
+            with pytest.raises(TypeError, match="key must be"):
+                anything.Get(None)
+            with pytest.raises(TypeError, match="keys must be a list or a tuple"):
+                anything.MGet("abc")
         with pytest.raises(TypeError, match="value must be"):
-            batch.Put("a", None)
-        assert len(batch) == 0
-        assert E.Range() == []
+            batch.Put("a", None)  # type: ignore[arg-type]
+        assert (len(batch), len(pipeline), E.Range()) == (0, 0, [])
 
 
 class PipelineConformance(SessionFixtures):
@@ -121,14 +121,6 @@ class PipelineConformance(SessionFixtures):
         with pytest.raises(UsageError, match="no result yet"):
             put.result()
 
-    def test_wrong_types_are_refused_when_they_are_queued(self, E: Elevator[str]) -> None:
-        p: Any = E.pipeline()
-        with pytest.raises(TypeError, match="value must be str or bytes, not int"):
-            p.Put("abc", 123)
-        with pytest.raises(TypeError, match="keys must be a list or a tuple"):
-            p.MGet("abc")
-        assert len(p) == 0
-
     def test_a_pipeline_finds_a_database_that_was_created_again(self, E: Elevator[str], connect: Connect) -> None:
         E.createdb("testdb")
         with connect(Elevator, "testdb") as e:
@@ -139,17 +131,14 @@ class PipelineConformance(SessionFixtures):
                 got = p.Get("k")
             assert got.result() == "v"
 
-    def test_a_pipeline_needs_a_connected_database(self, connect: Connect) -> None:
-        E = connect(Elevator, auto_connect=False)
-        E.disconnect()
-        p = E.pipeline()
+    def test_a_pipeline_needs_a_connected_database(self, unconnected: Elevator[str]) -> None:
+        p = unconnected.pipeline()
         there = p.Exists("k")
         with pytest.raises(UsageError, match="connect"):
             p.execute()
-        E.connect()
+        unconnected.connect()
         assert p.execute() == [False]
         assert there.result() is False
-        E.disconnect()
 
     def test_raise_errors_is_a_bool(self, E: Elevator[str]) -> None:
         wrong: Any = "yes"

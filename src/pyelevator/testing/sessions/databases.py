@@ -22,9 +22,17 @@ class DatabaseConformance(SessionFixtures):
         assert E.db_name == "default"
         assert E.listdb() == ["default"]
 
-    def test_a_created_database_is_listed_after_default(self, E: Elevator[str]) -> None:
+    def test_a_created_database_is_listed_after_default_until_it_is_dropped(self, E: Elevator[str]) -> None:
         assert E.createdb("testdb") is None
         assert E.listdb() == ["default", "testdb"]
+        with pytest.raises(DatabaseError, match="already exists"):
+            E.createdb("testdb")
+        assert E.dropdb("testdb") is None
+        assert E.listdb() == ["default"]
+        with pytest.raises(DatabaseError, match="Database does not exist"):
+            E.connect("testdb")
+        with pytest.raises(DatabaseError):
+            E.dropdb("testdb")
 
     def test_connect_binds_the_client_to_another_database(self, E: Elevator[str]) -> None:
         E.Put("k", "of default")
@@ -89,32 +97,14 @@ class DatabaseConformance(SessionFixtures):
         with pytest.raises(UsageError, match="create must be bool, not str"):
             connect(Elevator, create="yes")
 
-    def test_a_dropped_database_is_gone(self, E: Elevator[str]) -> None:
-        E.createdb("testdb")
-        assert E.dropdb("testdb") is None
-        assert E.listdb() == ["default"]
-        with pytest.raises(DatabaseError, match="Database does not exist"):
-            E.connect("testdb")
-
-    def test_databases_can_be_listed_and_created_without_a_connected_one(self, connect: Connect) -> None:
-        E = connect(Elevator, auto_connect=False)
-        E.createdb("testdb")
-        assert E.listdb() == ["default", "testdb"]
-        E.connect("testdb")
-        E.dropdb("testdb")
-        assert E.listdb() == ["default"]
-        E.disconnect()
-        assert E.listdb() == ["default"]
-        E.disconnect()
-
-    def test_dropping_a_missing_database_is_an_error(self, E: Elevator[str]) -> None:
-        with pytest.raises(DatabaseError):
-            E.dropdb("nope")
-
-    def test_creating_a_database_twice_is_an_error(self, E: Elevator[str]) -> None:
-        E.createdb("testdb")
-        with pytest.raises(DatabaseError, match="already exists"):
-            E.createdb("testdb")
+    def test_databases_can_be_listed_and_created_without_a_connected_one(self, unconnected: Elevator[str]) -> None:
+        unconnected.createdb("testdb")
+        assert unconnected.listdb() == ["default", "testdb"]
+        unconnected.connect("testdb")
+        unconnected.dropdb("testdb")
+        assert unconnected.listdb() == ["default"]
+        unconnected.disconnect()
+        assert unconnected.listdb() == ["default"]
 
     def test_dropping_default_empties_it_and_it_stays(self, E: Elevator[str]) -> None:
         E.Put("k", "v")
@@ -157,7 +147,7 @@ class DatabaseConformance(SessionFixtures):
         assert E.ping() == "PONG"
 
 
-class ClassicConformance:
+class ClassicConformance(SessionFixtures):
     """Tests of what only the classic dialect can express."""
 
     def test_repair_keeps_the_data(self, E: Elevator[str]) -> None:
@@ -198,18 +188,16 @@ class ClassicConformance:
         E.dropdb("testdb", force=True)
         assert E.listdb() == ["default"]
 
-    def test_forgetting_needs_a_database_and_no_connected_one(self, connect: Connect) -> None:
-        E = connect(Elevator, auto_connect=False)
-        E.createdb("testdb")
-        E.forgetdb("testdb")
+    def test_forgetting_needs_a_database_and_no_connected_one(self, unconnected: Elevator[str]) -> None:
+        unconnected.createdb("testdb")
+        unconnected.forgetdb("testdb")
         for name in ("testdb", "default"):
             with pytest.raises(DatabaseError, match=r"does not exist|cannot be forgotten"):
-                E.forgetdb(name)
-        assert E.listdb() == ["default"]
-        E.disconnect()
+                unconnected.forgetdb(name)
+        assert unconnected.listdb() == ["default"]
 
 
-class FilesConformance:
+class FilesConformance(SessionFixtures):
     """Tests of what only a server on an engine with files can do."""
 
     @pytest.fixture

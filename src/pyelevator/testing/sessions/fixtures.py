@@ -1,7 +1,7 @@
 """Fixtures of the suites of clients."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pytest
 
@@ -9,6 +9,10 @@ from pyelevator import Elevator
 
 Connect: TypeAlias = Callable[..., Any]
 """Makes a connected client of a class (Elevator or WriteBatch), its positional arguments and options."""
+
+
+MANY: Final = [f"{i:05}" for i in range(1500)]
+"""More keys than a page has."""
 
 
 class SessionFixtures:
@@ -30,4 +34,19 @@ class SessionFixtures:
         """Return the same client, with the keys '0' to '9' in the database, each its own value."""
         for i in range(10):
             E.Put(str(i), str(i))
+        return E
+
+    @pytest.fixture
+    def unconnected(self, connect: Connect) -> Iterator[Elevator[str]]:
+        """Yield a client that is connected to no database."""
+        client: Elevator[str] = connect(Elevator, auto_connect=False)
+        yield client
+        client.disconnect()
+
+    @pytest.fixture
+    def many(self, E: Elevator[str]) -> Elevator[str]:
+        """Return the client of the default database, with the keys of ``MANY`` in it, each with ten times itself."""
+        with E.WriteBatch() as batch:
+            for key in MANY:
+                batch.Put(key, key * 10)
         return E

@@ -8,10 +8,10 @@ from pyelevator import (
     KeyNotFound,
     UsageError,
 )
-from pyelevator.testing.sessions.fixtures import Connect
+from pyelevator.testing.sessions.fixtures import SessionFixtures
 
 
-class StatsConformance:
+class StatsConformance(SessionFixtures):
     """Tests of ``stats``, for whatever answers it in the end: a server, a fake, a server behind a proxy."""
 
     def test_requests_are_counted_by_verb_and_outcome(self, E: Elevator[str]) -> None:
@@ -71,10 +71,8 @@ class StatsConformance:
         with pytest.raises(UsageError):
             E.slowlog("5")  # type: ignore[arg-type]
 
-    def test_stats_need_no_connected_database(self, connect: Connect) -> None:
-        E = connect(Elevator, auto_connect=False)
-        assert E.stats().database("default").name == "default"
-        E.disconnect()
+    def test_stats_need_no_connected_database(self, unconnected: Elevator[str]) -> None:
+        assert unconnected.stats().database("default").name == "default"
 
     def test_a_pipeline_takes_stats_and_slowlog_in_their_places(self, E: Elevator[str]) -> None:
         with E.pipeline() as p:
@@ -88,7 +86,7 @@ class StatsConformance:
         assert E.Get("a") == "2"
 
 
-class TasksConformance:
+class TasksConformance(SessionFixtures):
     """Tests of compactions, sizes and the progress of long tasks, for whatever answers in the end."""
 
     def test_a_compaction_keeps_the_pairs(self, E: Elevator[str]) -> None:
@@ -154,29 +152,23 @@ class TasksConformance:
             p.slowlog("5")  # type: ignore[arg-type]
         assert len(p) == 0
 
-    def test_a_pipeline_about_the_server_needs_no_database(self, connect: Connect) -> None:
-        E = connect(Elevator, auto_connect=False)
-        with E.pipeline() as p:
+    def test_a_pipeline_about_the_server_needs_no_database(self, unconnected: Elevator[str]) -> None:
+        with unconnected.pipeline() as p:
             tasks = p.progress()
         assert tasks.result() == []
-        p = E.pipeline()
+        p = unconnected.pipeline()
         p.progress()
         p.compact()
         with pytest.raises(UsageError, match="not connected to a database"):
             p.execute()
         p.Clear()
-        E.disconnect()
 
-    def test_an_idle_server_has_no_tasks(self, connect: Connect) -> None:
-        E = connect(Elevator, auto_connect=False)
-        assert E.progress() == []
-        E.disconnect()
+    def test_an_idle_server_has_no_tasks(self, unconnected: Elevator[str]) -> None:
+        assert unconnected.progress() == []
 
-    def test_a_compaction_takes_a_database(self, connect: Connect) -> None:
-        E = connect(Elevator, auto_connect=False)
+    def test_a_compaction_takes_a_database(self, unconnected: Elevator[str]) -> None:
         with pytest.raises(UsageError, match="not connected to a database"):
-            E.compact()
-        E.disconnect()
+            unconnected.compact()
 
     def test_a_backup_of_what_is_not_there_is_refused(self, E: Elevator[str]) -> None:
         with pytest.raises(DatabaseError, match="Database nope does not exist"):

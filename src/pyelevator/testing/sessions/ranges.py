@@ -1,6 +1,6 @@
 """Ranges of keys, at once and in pages."""
 
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -10,30 +10,30 @@ from pyelevator import (
     KeyNotFound,
     UsageError,
 )
-from pyelevator.testing.sessions.fixtures import SessionFixtures
+from pyelevator.testing.sessions.fixtures import MANY, SessionFixtures
 
 
 class RangeConformance(SessionFixtures):
     """Tests of Range, Slice and RangeIter."""
 
-    def test_range_from_key_to_key_includes_both(self, digits: Elevator[str]) -> None:
-        assert digits.Range("1", "3") == [["1", "1"], ["2", "2"], ["3", "3"]]
-        assert digits.Range("1", "9") == [[d, d] for d in "123456789"]
-
-    def test_range_with_an_int_counts(self, digits: Elevator[str]) -> None:
-        assert digits.Range("1", 2) == [["1", "1"], ["2", "2"]]
-        assert digits.Range("8", 100) == [["8", "8"], ["9", "9"]]
-        assert digits.Range("1", 0) == []
-        assert digits.Range("1", -1) == []
-
-    def test_range_without_bounds_is_everything(self, digits: Elevator[str]) -> None:
-        assert digits.Range() == [[d, d] for d in "0123456789"]
-        assert digits.Range(None, "1") == [["0", "0"], ["1", "1"]]
-        assert digits.Range("8") == [["8", "8"], ["9", "9"]]
-
-    def test_range_of_nothing_is_empty(self, digits: Elevator[str]) -> None:
-        assert digits.Range("3", "1") == []
-        assert digits.Range("a", "z") == []
+    def test_a_range_goes_from_key_to_key_or_counts(self, digits: Elevator[str]) -> None:
+        found: dict[tuple[Any, ...], str] = {
+            ("1", "3"): "123",
+            ("1", "9"): "123456789",
+            ("1", 2): "12",
+            ("5", 2): "56",
+            ("8", 100): "89",
+            ("1", 0): "",
+            ("1", -1): "",
+            (): "0123456789",
+            (None, "1"): "01",
+            ("8",): "89",
+            ("3", "1"): "",
+            ("a", "z"): "",
+        }
+        for bounds, keys in found.items():
+            pairs = [[key, key] for key in keys]
+            assert digits.Range(*bounds) == list(digits.RangeIter(*bounds)) == pairs
 
     def test_parts_of_a_range_come_as_a_flat_list(self, digits: Elevator[str]) -> None:
         assert digits.Range("1", "2", include_value=False) == ["1", "2"]
@@ -69,26 +69,15 @@ class RangeConformance(SessionFixtures):
         assert digits.Range("1", "3", reverse=True, include_value=False) == ["3", "2", "1"]
         assert digits.Range("1", "3", reverse=True, include_key=False) == ["3", "2", "1"]
 
-    def test_rangeiter_gives_what_range_gives(self, digits: Elevator[str]) -> None:
-        it = digits.RangeIter("1", "2")
-        assert next(it) == ["1", "1"]
-        assert list(it) == [["2", "2"]]
-        assert list(digits.RangeIter()) == digits.Range()
-        assert list(digits.RangeIter("2", "1")) == []
-        assert list(digits.RangeIter("5", 2)) == [["5", "5"], ["6", "6"]]
-
-    def test_rangeiter_streams_many_pages_in_order(self, E: Elevator[str]) -> None:
-        keys = [f"{i:05}" for i in range(1500)]
-        with E.WriteBatch() as batch:
-            for key in keys:
-                batch.Put(key, key * 10)
-        assert list(E.RangeIter(include_value=False)) == keys
-        assert list(E.RangeIter("00100", "01234")) == [[key, key * 10] for key in keys[100:1235]]
+    def test_rangeiter_streams_many_pages_in_order(self, many: Elevator[str]) -> None:
+        assert list(many.RangeIter(include_value=False)) == MANY
+        assert list(many.RangeIter("00100", "01234")) == [[key, key * 10] for key in MANY[100:1235]]
 
     def test_rangeiter_is_lazy(self, digits: Elevator[str]) -> None:
         it = digits.RangeIter()
         digits.Put("/", "before 0")
         assert next(it) == ["/", "before 0"]
+        assert list(it) == digits.Range("0")
 
     def test_compressed_answers_read_the_same(self, digits: Elevator[str]) -> None:
         digits.Put("long", "x" * 10_000)
@@ -101,7 +90,7 @@ class RangeConformance(SessionFixtures):
             digits.Get("nope", compression=True)
 
 
-class ReverseConformance:
+class ReverseConformance(SessionFixtures):
     """Tests of a server with the feature ``reverse`` in the classic dialect: ranges downwards."""
 
     def test_a_slice_in_reverse_counts_down_from_a_key_or_from_the_end(self, digits: Elevator[str]) -> None:
@@ -131,33 +120,19 @@ class ReverseConformance:
             rows = digits.Range(*bounds, prefix="5", reverse=True)
             assert list(digits.RangeIter(*bounds, prefix="5", reverse=True)) == rows
 
-    def test_rangeiter_in_reverse_streams_many_pages_in_order(self, E: Elevator[str]) -> None:
-        keys = [f"{i:05}" for i in range(1500)]
-        with E.WriteBatch() as batch:
-            for key in keys:
-                batch.Put(key, key * 10)
-        assert list(E.RangeIter(include_value=False, reverse=True)) == keys[::-1]
-        assert list(E.RangeIter("00100", "01234", reverse=True)) == [[key, key * 10] for key in keys[1234:99:-1]]
-        assert list(E.RangeIter("01234", 700, reverse=True, include_value=False)) == keys[1234:534:-1]
-        assert list(E.RangeIter(prefix="01", reverse=True, include_value=False)) == keys[1499:999:-1]
+    def test_rangeiter_in_reverse_streams_many_pages_in_order(self, many: Elevator[str]) -> None:
+        assert list(many.RangeIter(include_value=False, reverse=True)) == MANY[::-1]
+        assert list(many.RangeIter("00100", "01234", reverse=True)) == [[key, key * 10] for key in MANY[1234:99:-1]]
+        assert list(many.RangeIter("01234", 700, reverse=True, include_value=False)) == MANY[1234:534:-1]
+        assert list(many.RangeIter(prefix="01", reverse=True, include_value=False)) == MANY[1499:999:-1]
 
 
-class CursorConformance:
+class CursorConformance(SessionFixtures):
     """Tests of a server with the feature ``cursors``: long ranges of one snapshot."""
-
-    KEYS: Final = [f"{i:05}" for i in range(1500)]
-
-    @pytest.fixture
-    def many(self, E: Elevator[str]) -> Elevator[str]:
-        """Return a client of a database with the keys of ``KEYS``, more than a page, each with the value ``old``."""
-        with E.WriteBatch() as batch:
-            for key in self.KEYS:
-                batch.Put(key, "old")
-        return E
 
     def _change_everything(self, E: Elevator[str]) -> None:
         with E.WriteBatch() as batch:
-            for key in self.KEYS:
+            for key in MANY:
                 batch.Put(key, "new") if key < "00900" else batch.Delete(key)
                 batch.Put(f"{key}+", "new")
 
@@ -168,13 +143,13 @@ class CursorConformance:
         it = many.RangeIter(reverse=reverse, consistent=True)
         first = next(it)
         self._change_everything(many)
-        old = [[key, "old"] for key in sorted(self.KEYS, reverse=reverse)]
+        old = [[key, key * 10] for key in sorted(MANY, reverse=reverse)]
         assert [first, *it] == old
         assert many.Range(None, 2) == [["00000", "new"], ["00000+", "new"]]
 
     def test_two_iterations_keep_their_own_moments(self, many: Elevator[str]) -> None:
         before = many.RangeIter(consistent=True)
-        assert next(before) == ["00000", "old"]
+        assert next(before) == ["00000", "00000" * 10]
         self._change_everything(many)
         after = many.RangeIter(consistent=True)
         assert next(after) == ["00000", "new"]
@@ -182,9 +157,9 @@ class CursorConformance:
         assert sum(1 for _ in before) + 1 == 1500
 
     def test_bounds_counts_and_parts_are_those_of_any_range(self, many: Elevator[str]) -> None:
-        assert list(many.RangeIter("00100", "01234", consistent=True, include_value=False)) == self.KEYS[100:1235]
-        assert list(many.RangeIter("00100", 700, consistent=True, include_value=False)) == self.KEYS[100:800]
-        assert list(many.RangeIter(prefix="0000", consistent=True, include_value=False)) == self.KEYS[:10]
+        assert list(many.RangeIter("00100", "01234", consistent=True, include_value=False)) == MANY[100:1235]
+        assert list(many.RangeIter("00100", 700, consistent=True, include_value=False)) == MANY[100:800]
+        assert list(many.RangeIter(prefix="0000", consistent=True, include_value=False)) == MANY[:10]
         assert list(many.RangeIter("2", "1", consistent=True)) == []
         assert list(many.RangeIter(None, 0, consistent=True)) == []
 
