@@ -167,7 +167,6 @@ def test_importing_a_client_loads_neither_codecs_nor_connections():
 LAZY_PACKAGES = [
     "pyelevator",
     "pyelevator.client",
-    "pyelevator.client.sync",
     "pyelevator.codec",
     "pyelevator.commands",
     "pyelevator.transports",

@@ -66,11 +66,7 @@ BYTES: Final[ResultDecoder[bytes]] = ResultDecoder(
 
 
 def decoder_for(encoding: str | None) -> ResultDecoder[Any]:
-    """Return the decoder for an ``encoding`` argument.
-
-    Raises:
-        UsageError: neither UTF-8 nor None.
-    """
+    """Return the decoder for an ``encoding`` argument, which is UTF-8 or None."""
     if encoding is None:
         return BYTES
     if isinstance(encoding, str) and encoding.lower().replace("-", "").replace("_", "") == "utf8":

@@ -23,6 +23,7 @@ from pyelevator.client.options import (
     complete_options,
     make_transport,
 )
+from pyelevator.client.pooling import BaseSession
 from pyelevator.codec import Codec, codec_for
 from pyelevator.deadlines import Deadline, check_timeout
 from pyelevator.errors import UsageError
@@ -77,6 +78,7 @@ class BaseClient(SharedMethods[T]):
         PermissionDenied: ``create`` takes the right to create databases.
     """
 
+    _shares_session = False
     _default_timeout: ClassVar[float] = DEFAULT_TIMEOUT
 
     @signature_from(ConstructorOptions)
@@ -106,8 +108,7 @@ class BaseClient(SharedMethods[T]):
     if TYPE_CHECKING:
         disconnect: Any
         _drive: Any
-        _session: Any
-        _share_session: Any
+        _session: BaseSession
 
     @classmethod
     def from_url(cls, url: str, **options: Unpack[UrlOptions]) -> Self:
@@ -153,8 +154,9 @@ class BaseClient(SharedMethods[T]):
         self._key_prefix = Prefix(outer + to_bytes(prefix, "prefix"))
         self._forward = self._compose(send)
 
-    def _copy_settings(self, client: "BaseClient[T]", timeout: float | None) -> None:
-        """Become a client of the same database."""
+    def _share_session(self, client: "BaseClient[T]", timeout: float | None) -> None:
+        """Become a client of the same database over the same connections."""
+        self._session, self._shares_session = client._session, True
         self.timeout = timeout
         self._decoder, self._transport, self._database_name = client._decoder, client._transport, client._database_name
         self._interceptors, self._forward = client._interceptors, client._forward

@@ -82,12 +82,7 @@ class DatabaseHandle:
         return response
 
     def uid_for(self, command: Command) -> str | None:
-        """Return the uid to send with the command.
-
-        Raises:
-            UsageError: the command needs a database, and there is none.
-            UnsupportedByDialect: the server does not know the command, or it asks for what the server would pass over.
-        """
+        """Return the uid to send with the command; refuse a command that the server does not know."""
         if command.feature and command.feature not in self.features:
             if command.needs_uid:
                 self.check_connected()

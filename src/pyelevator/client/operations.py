@@ -41,13 +41,7 @@ def is_written(_: None) -> bool:
 
 
 def connect(link: DatabaseHandle, name: str, create: bool = False) -> Flow[None]:
-    """Connect to another database; the handle stays as it was if that fails.
-
-    Args:
-        link: becomes the handle of the database.
-        name: of the database.
-        create: create it if it is missing; another client may be as quick.
-    """
+    """Connect to another database; the handle stays as it was if that fails."""
     command = commands.DbConnect(name)
     response = yield from send(Request(command))
     if create and response.code is ErrorCode.DATABASE:
@@ -131,11 +125,7 @@ def write(link: DatabaseHandle, command: Command[None] | None) -> Flow[None]:
 
 
 def create(link: DatabaseHandle, command: "commands.DbCreate") -> Flow[None]:
-    """Create a database.
-
-    Raises:
-        UsageError: an option does not exist; nothing was sent.
-    """
+    """Create a database; refuse options that do not exist, and send nothing."""
     from pyelevator.engines.options import describe_unknown_option  # few clients create databases
 
     unknown = describe_unknown_option(command.options)
@@ -145,11 +135,7 @@ def create(link: DatabaseHandle, command: "commands.DbCreate") -> Flow[None]:
 
 
 def repair(link: DatabaseHandle, force: bool) -> "Flow[commands.RepairReport | None]":
-    """Repair the connected database, and return the server's report, if it makes one.
-
-    Raises:
-        UnsupportedByDialect: the server knows no ``force``; nothing was sent.
-    """
+    """Repair the connected database, and return the server's report, if it makes one."""
     command = commands.DbRepair(force, report=True)
     link.check_connected()
     if force and "repair" not in link.features:

@@ -67,11 +67,7 @@ def _is_url(text: object) -> bool:
 
 
 def make_transport(options: "ClientOptions", max_message: int) -> Transport:
-    """Make the transport that the options of a client describe.
-
-    Raises:
-        ArgumentTypeError, UsageError: the options make no sense together.
-    """
+    """Make the transport that the options of a client describe."""
     transport, endpoint = options["transport"], options["endpoint"]
     details: TransportOptions = {**part_of(ConnectOptions, options), "max_message": max_message}
     if options["curve"] is not None:
@@ -112,11 +108,7 @@ def _make_curve_transport(
 
 
 def check_name(db_name: str | None, client: type) -> None:
-    """Refuse what is no name of a database, above all a URL.
-
-    Raises:
-        ArgumentTypeError, UsageError: it is none.
-    """
+    """Refuse what is no name of a database, above all a URL."""
     if db_name is not None:
         to_text(db_name, "db_name")
     if _is_url(db_name):
@@ -124,11 +116,7 @@ def check_name(db_name: str | None, client: type) -> None:
 
 
 def chain_interceptors(interceptors: Sequence[Interceptor], retry: "Retry | None") -> tuple[Interceptor, ...]:
-    """Return the interceptors, with ``retry`` as the innermost one.
-
-    Raises:
-        ArgumentTypeError: ``retry`` is no Retry.
-    """
+    """Return the interceptors, with ``retry`` as the innermost one."""
     chain = tuple(interceptors)
     if retry is not None:
         from pyelevator.interceptors import Retry  # the room has much that a client rarely needs

@@ -47,16 +47,8 @@ def build_scan(
 ) -> "Range | Slice | ScanPager":
     """Build what fetches a range: one command, or a pager for a number of rows under a prefix.
 
-    Args:
-        start, limit, include_key, include_value, prefix, reverse: as of ``Elevator.Range``.
-        names: how the caller calls ``start`` and ``limit``.
-
     Returns:
         A Range up to a key, a Slice of a number of rows, or the pager of such a Slice under a prefix.
-
-    Raises:
-        ArgumentTypeError: ``limit`` is neither a key nor a count, or another argument has the wrong type.
-        UsageError: both parts of the rows are excluded.
     """
     if include_key is False and include_value is False:
         raise UsageError("include_key and include_value are both False, which leaves nothing; ask for one of them")
@@ -116,16 +108,7 @@ class ScanPager:
 
     @classmethod
     def for_iterator(cls, scan: "Range | Slice | ScanPager", consistent: bool, *, lazy: bool = False) -> "ScanPager":
-        """Make the pager of an iterator.
-
-        Args:
-            scan: the range.
-            consistent: read all pages from one snapshot.
-            lazy: whole pairs may stay encoded until they are used.
-
-        Raises:
-            ArgumentTypeError: ``consistent`` is not a bool.
-        """
+        """Make the pager of an iterator."""
         both_parts = scan.include_key and scan.include_value
         return evolve(cls.from_command(scan), cursor=flag(consistent, "consistent"), lazy=lazy and both_parts)
 
@@ -156,11 +139,6 @@ class ScanPager:
 
     def feed(self, page: PageRows, *, more: bool, cursor: bytes | None = None) -> "tuple[Any, ScanPager]":
         """Return the rows of the scan in a fetched page, and the pager of the next page.
-
-        Args:
-            page: the answer's payload; rows that came encoded stay so.
-            more: the server says that it cut the page short.
-            cursor: under which the server keeps the snapshot.
 
         Raises:
             MalformedMessage: the answer lacks the ``cursor`` that it needs, or does not lie behind the page before.
@@ -280,9 +258,6 @@ class RangePager:
 
     def feed(self, page: PageRows, *, more: bool, cursor: bytes | None = None) -> "tuple[PageRows, RangePager]":
         """Return the pairs of a fetched page, and the pager of the next page.
-
-        Args:
-            page, more, cursor: as of :meth:`ScanPager.feed`.
 
         Raises:
             IncompleteRange: the answer does not say how to go on.

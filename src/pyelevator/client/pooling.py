@@ -19,9 +19,6 @@ class BaseSession:
     Attributes:
         transport, codec: of its connections.
         dropped: the pagers of abandoned scans, whose cursors are given back with the next request.
-
-    Raises:
-        UsageError: ``max_connections`` is not an int of 1 or more.
     """
 
     def __init__(

@@ -19,11 +19,7 @@ class SnapshotMethods(BaseClient[T]):
     _forks: int
 
     def _handle_of(self, name: str) -> SnapshotHandle:
-        """Return the handle of a database of the snapshot.
-
-        Raises:
-            UsageError: the snapshot is closed, or was not taken of that database.
-        """
+        """Return the handle of a database of the snapshot."""
         handle = self._handles.get(to_text(name, "name"))
         if handle is None:
             known = ", ".join(map(repr, self._handles)) or "none, as it is closed or not taken yet"

@@ -20,11 +20,7 @@ from pyelevator.flows import Forward
 def adapt(codec: Codec, forward: Forward, is_old: Callable[[], bool | None], server: FlatServer) -> Forward:
     """Make the adapter for a server that is spoken to in ``codec``.
 
-    Args:
-        codec: The dialect; one of a caller's own is left as it is.
-        forward: Sends a request to the server.
-        is_old: Tells whether a classic server is an old one; None while nothing has been heard of it.
-        server: What is known of a flat server.
+    ``is_old`` tells whether a classic server is an old one; None while nothing has been heard of it.
     """
     if isinstance(codec, FlatCodec):
         return flat(forward, server)

@@ -38,10 +38,8 @@ _DEFAULT: Final = "default"
 def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
     """Make the adapter for a server of the classic dialect.
 
-    Args:
-        send: Sends a request to it.
-        is_old: Tells whether it is one that echoes no ids; None while nothing has been heard of it. Then it is asked
-            for a PING first, which every server answers, unless what is to be sent is as harmless.
+    While ``is_old`` does not know it (None), the server is asked for a PING first, which every server answers, unless
+    what is to be sent is as harmless.
     """
 
     def adapted(request: Request) -> Flow[Response]:
@@ -155,17 +153,13 @@ def _without(key: bytes, rows: Sequence[Any], asked: Range) -> Sequence[Any]:
 
 
 _ADAPTERS: Final[Mapping[type[Command], Adapter]] = {
-    Ping: pass_on,
-    DbConnect: pass_on,
+    **dict.fromkeys((Ping, DbConnect, Put, Delete, Batch), pass_on),
     DbCreate: _create,
     commands.DbDrop: _in_default,
     DbList: _in_default,
     commands.DbMount: _mount,
     commands.DbUmount: _mount,
     Get: _get,
-    Put: pass_on,
-    Delete: pass_on,
-    Batch: pass_on,
     commands.Exists: exists,
     commands.MGet: mget,
     Slice: _slice,

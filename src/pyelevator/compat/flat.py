@@ -123,16 +123,10 @@ def _slice(command: Slice, request: Request, send: Forward) -> Flow[Response]:
 
 
 _ADAPTERS: Final[Mapping[type[Command], Adapter]] = {
-    DbConnect: pass_on,
-    commands.DbCreate: pass_on,
-    DbDrop: pass_on,
-    DbList: pass_on,
+    **dict.fromkeys((DbConnect, commands.DbCreate, DbDrop, DbList, Get), pass_on),
+    **dict.fromkeys((commands.Put, commands.Delete, commands.Batch), pass_on),
     commands.DbMount: _mount,
     commands.DbUmount: _mount,
-    Get: pass_on,
-    commands.Put: pass_on,
-    commands.Delete: pass_on,
-    commands.Batch: pass_on,
     commands.MGet: mget,
     commands.Exists: exists,
     Ping: _ping,

@@ -45,16 +45,15 @@ class AsyncClient(AsyncBlock, BaseClient[T]):
     :meth:`connect`. After its event loop has ended it may be used on another one.
     """
 
-    _shares_session = False
+    _session: AsyncSession
 
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
         self._session = AsyncSession(self._transport, codec, max_connections, self._pool_timeout)
         self._auto_connect = auto_connect
 
-    def _share_session(self, client: "AsyncClient[T]", timeout: float | None) -> None:
-        self._copy_settings(client, timeout)
-        self._session, self._shares_session = client._session, True
-        self._auto_connect = client._auto_connect
+    def _share_session(self, client: BaseClient[Any], timeout: float | None) -> None:
+        super()._share_session(client, timeout)
+        self._auto_connect = isinstance(client, AsyncClient) and client._auto_connect
 
     async def disconnect(self, *, timeout: float | None = None) -> None:
         check_timeout(timeout)

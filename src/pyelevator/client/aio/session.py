@@ -34,12 +34,6 @@ class Dispatcher:
 
     A server that echoes ids gets all calls over one shared connection. One that does not, or not yet, gets one call at
     a time on each of up to ``max_connections``; the first answer tells which it is.
-
-    Args:
-        transport: makes the transports of the connections.
-        codec: of what the server speaks.
-        max_connections: to a server that does not echo ids.
-        pool_timeout: seconds that a call may wait for a connection; None for as long as the call may take.
     """
 
     def __init__(
@@ -234,13 +228,7 @@ class AsyncSession(BaseSession):
     _dispatcher: Dispatcher | None = None
 
     async def send(self, request: Request, deadline: Deadline) -> Response:
-        """Send a request, and return its response.
-
-        Raises:
-            RequestTimeout: no response came before the deadline, or nothing could be sent until then.
-            TransportError, ProtocolError: the connection's failure.
-            UsageError: another event loop runs than the one that the client is used on.
-        """
+        """Send a request, and return its response."""
         dispatcher = self._dispatcher_for_loop()
         call = dispatcher.submit(request.command, request.uid, request.compression, deadline.at, deadline.seconds)
         try:

@@ -39,11 +39,7 @@ class _Place:
         self._workers = Workers(max_connections, "elevator-route")
 
     def ask(self, request: Request) -> Flow[Response]:
-        """Send a request, and poll for its response.
-
-        Raises:
-            RequestTimeout: no thread could ask in time.
-        """
+        """Send a request, and poll for its response."""
         deadline = Deadline.after(self._timeout)
         deadline = deadline if request.deadline is None else deadline.earlier(request.deadline)
         asking = self._workers.submit(partial(drive, self._answer(request), self._session.effect_handler(deadline)))

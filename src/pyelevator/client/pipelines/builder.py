@@ -134,12 +134,7 @@ class PipelineBuilder(KeyMethods[T], RangeMethods[T], MaintenanceMethods[T], Que
             raise
 
     def _resolve(self, results: Sequence[PipelineResult[Any]], outcomes: Sequence[Any]) -> None:
-        """Set the outcomes of the commands.
-
-        Raises:
-            ElevatorError: what the first command that failed raised, if errors are to be raised; ``other_errors`` has
-                those of the later ones.
-        """
+        """Set the outcomes of the commands, and raise the first error if errors are to be raised."""
         self._executed = results
         errors: list[Exception] = []
         for result, outcome in zip(results, outcomes, strict=True):

@@ -20,6 +20,7 @@ from pyelevator.messages import Request, Response
 
 if TYPE_CHECKING:
     from pyelevator.client.sync.prefetch import PrefetchedFlow
+    from pyelevator.client.sync.session import Session
 
 R = TypeVar("R")
 P = TypeVar("P", ScanPager, RangePager)
@@ -29,7 +30,7 @@ P = TypeVar("P", ScanPager, RangePager)
 class SyncClient(SyncBlock, BaseClient[T]):
     """A sync client: any number of threads share it."""
 
-    _shares_session = False
+    _session: "Session"
 
     def _open_session(self, codec: Codec, max_connections: int, auto_connect: bool) -> None:
         from pyelevator.client.sync.session import Session  # with what carries messages, when there is a client
@@ -41,11 +42,6 @@ class SyncClient(SyncBlock, BaseClient[T]):
             except BaseException:  # the caller does not get the client, and could not close it
                 self._session.close()
                 raise
-
-    def _share_session(self, client: "SyncClient[T]", timeout: float | None) -> None:
-        """Become a client of the same database over the same connections."""
-        self._copy_settings(client, timeout)
-        self._session, self._shares_session = client._session, True
 
     def disconnect(self, *, timeout: float | None = None) -> None:
         """Close every connection at once; ``connect`` opens new ones. Those of another client stay open.

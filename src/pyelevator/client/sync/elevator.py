@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from pyelevator.arguments.data import to_text
-from pyelevator.client import operations, sync
+from pyelevator.client import operations
 from pyelevator.client.decoding import T
 from pyelevator.client.methods.databases import DatabaseMethods
 from pyelevator.client.methods.keys import KeyMethods
@@ -34,6 +34,12 @@ def collect_range(client: SyncClient[Any], pager: RangePager, compression: bool,
         finally:
             prefetched.abandon()
     return rows + decode(page) if rows else decode(page)
+
+
+if TYPE_CHECKING:
+    from pyelevator.client.sync.batch import WriteBatch as SyncBatch
+    from pyelevator.client.sync.mapping import ElevatorMapping
+    from pyelevator.client.sync.pipeline import Pipeline
 
 
 @accept_old_calls
@@ -75,9 +81,11 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
             return self._decoder.pairs(command.result(self._send(command, deadline, compression).payload))
 
     def _iterate(self, pager: ScanPager, compression: bool, timeout: float | None) -> Any:
-        return sync.RangeIter(self, pager, compression, call_timeout(timeout))
+        from pyelevator.client.sync.ranges import RangeIter  # not before it is needed
 
-    def mapping(self) -> "sync.ElevatorMapping[T]":
+        return RangeIter(self, pager, compression, call_timeout(timeout))
+
+    def mapping(self) -> "ElevatorMapping[T]":
         """Return the database as a mapping, with Python's protocols: ``m[key]``, ``in``, ``items()``, ``update``...
 
         Returns:
@@ -89,7 +97,9 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
         >>> m["abc"], "x" in m, m.get("x", "?"), len(m)
         ('123', False, '?', 1)
         """
-        return sync.ElevatorMapping(self)
+        from pyelevator.client.sync.mapping import ElevatorMapping  # not before it is needed
+
+        return ElevatorMapping(self)
 
     def snapshot(self, *databases: str, timeout: float | None = None) -> "Snapshot[T]":
         """Take a snapshot: a client that reads what the connected database, and others, are at this moment.
@@ -143,7 +153,7 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
         view._add_prefix(prefix)
         return view
 
-    def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "sync.WriteBatch[T]":
+    def WriteBatch(self, *, timeout: float | None = BATCH_TIMEOUT) -> "SyncBatch[T]":
         """Return a batch for the connected database, over this client's connections.
 
         Args:
@@ -152,9 +162,11 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
         Returns:
             The batch; in a ``with`` block it is written at the end.
         """
-        return sync.WriteBatch.for_client(self, timeout)
+        from pyelevator.client.sync.batch import WriteBatch  # not before it is needed
 
-    def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "sync.Pipeline[T]":
+        return WriteBatch.for_client(self, timeout)
+
+    def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "Pipeline[T]":
         """Return a pipeline: commands that travel together, in one round trip where the server knows how.
 
         ``with E.pipeline() as p: p.Put("a", "1"); f = p.Get("a")``, and then ``f.result()`` or ``p.results``. It is not
@@ -167,7 +179,9 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
         Returns:
             The pipeline.
         """
-        return sync.Pipeline(self, raise_errors, timeout)
+        from pyelevator.client.sync.pipeline import Pipeline  # not before it is needed
+
+        return Pipeline(self, raise_errors, timeout)
 
 
 class Snapshot(SnapshotMethods[T], Elevator[T]):

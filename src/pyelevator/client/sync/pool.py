@@ -155,12 +155,6 @@ class ConnectionPool:
     There are no locks: a signal handler or a finalizer may use the client while its thread stands anywhere in here. A
     KeyboardInterrupt may come between any two instructions, and one that comes while a connection is handed over loses
     it; so the connections are counted by what is left of them.
-
-    Args:
-        open_connection: makes a connection; it must not block.
-        size: how many there may be.
-        acquire_timeout: seconds to wait for one to become idle; None for as long as the call may take.
-        heartbeat: seconds after which one without a call gets a heartbeat (see there); None for never.
     """
 
     def __init__(
@@ -196,11 +190,7 @@ class ConnectionPool:
         return [found for reference in self._connections.valuerefs() if (found := reference()) is not None]
 
     def acquire(self, deadline: Deadline) -> PooledConnection:
-        """Return a connection for one request; it is given back by :meth:`release`.
-
-        Raises:
-            PoolTimeout: all connections were busy until the deadline, or for as long as ``acquire_timeout`` allows.
-        """
+        """Return a connection for one request; it is given back by :meth:`release`."""
         try:
             return self._idle.pop()
         except IndexError:

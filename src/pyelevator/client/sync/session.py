@@ -40,13 +40,7 @@ class Session(BaseSession):
         )
 
     def send(self, request: Request, deadline: Deadline) -> Response:
-        """Send a request, and return its response.
-
-        Raises:
-            PoolTimeout: all connections were busy until the deadline.
-            MessageTooLarge: the server has said that it does not take so much.
-            TransportError, ProtocolError: the connection's failure.
-        """
+        """Send a request, and return its response."""
         response = self.send_in_place(request.with_id(0), deadline)
         if type(request.command) is commands.DbConnect:
             self._limits.learn(response)
@@ -70,11 +64,7 @@ class Session(BaseSession):
             pool.release(connection)
 
     def send_nowait(self, request: Request, deadline: Deadline) -> PendingResponse | None:
-        """Send a request over an idle connection, and leave its response for later; return None if none can be spared.
-
-        Raises:
-            TransportError: it could not be sent before the deadline.
-        """
+        """Send a request over an idle connection, if one can be spared, and leave its response for later."""
         pool = self._current_pool()
         connection = pool.acquire_for_prefetch()
         if connection is None:
