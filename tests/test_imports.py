@@ -2,11 +2,12 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "pyelevator"
+from support.sources import FILES as ALL_FILES, ROOMS as FILES_OF, SOURCE, each_room, named, nodes_of, room_of
 
 # Each room may import those before it, and itself; rooms of one row are siblings that do not know one another.
 ROWS = [
@@ -47,16 +48,13 @@ OWNERS = {
     "pytest": {"testing"},
 }
 ROOMS = {room: level for level, row in enumerate(ROWS) for room in row}
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+FILES = [path for path in ALL_FILES if path != SOURCE / "__init__.py"]
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
-
-
+@cache
 def imports_of(path: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -65,17 +63,25 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_room_imports_only_rooms_below_it(path):
-    room = room_of(path)
-    used = {name.split(".")[1] for name in imports_of(path) if name.startswith("pyelevator.")} & set(ROOMS)
-    assert {other for other in used - {room} if ROOMS[other] >= ROOMS[room]} == set()
+def rooms_used_by(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imports_of(path) if name.startswith("pyelevator.")} & set(ROOMS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_library_is_imported_only_by_its_owner(path):
-    libraries = {name.split(".")[0] for name in imports_of(path)}
-    assert {library for library in libraries & set(OWNERS) if room_of(path) not in OWNERS[library]} == set()
+def foreign_libraries_of(path: Path) -> set[str]:
+    libraries = {name.split(".")[0] for name in imports_of(path)} & set(OWNERS)
+    return {library for library in libraries if room_of(path) not in OWNERS[library]}
+
+
+@each_room
+def test_a_room_imports_only_rooms_below_it(room):
+    above = {other for other, level in ROOMS.items() if other != room and level >= ROOMS.get(room, len(ROWS))}
+    used = {named(path): rooms_used_by(path) & above for path in FILES_OF[room]}
+    assert {path: rooms for path, rooms in used.items() if rooms} == {}
+
+
+@each_room
+def test_a_library_is_imported_only_by_its_owner(room):
+    assert {named(path): foreign for path in FILES_OF[room] if (foreign := foreign_libraries_of(path))} == {}
 
 
 def test_every_module_stands_in_a_room_of_the_plan():
@@ -99,13 +105,14 @@ def module_of(path: Path) -> str:
     return ".".join(["pyelevator", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
 
 
-MODULES = {module_of(path): path for path in sorted(SOURCE.rglob("*.py"))}
+MODULES = {module_of(path): path for path in ALL_FILES}
 
 
+@cache
 def modules_used_by(path: Path) -> set[str]:
     """The modules whose names a module imports anywhere: for types only, and inside of functions, too."""
     used: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         match node:
             case ast.Import(names=names):
                 used |= {alias.name for alias in names}

@@ -4,10 +4,9 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
+from support.sources import ROOMS, SOURCE, each_room, named, nodes_of
 
 ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src" / "pyelevator"
 
 INSTEAD = {
     "ahead": "prefetch",
@@ -91,13 +90,12 @@ OTHER_NOBODY = ("as nobody", 'b"anybody"', "NOBODY", "to whom the")
 
 PYTHONS_OWN = {"TypeGuard"}
 
-FILES = sorted(SOURCE.rglob("*.py"))
 PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
-def identifiers(tree):
+def identifiers(path):
     """The names that a module gives: of itself, classes, functions, parameters, variables and attributes."""
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name
@@ -108,13 +106,13 @@ def identifiers(tree):
 
 
 def house_words(path):
-    names = {path.stem, *path.relative_to(SOURCE).parts[:-1], *identifiers(ast.parse(path.read_text()))} - PYTHONS_OWN
+    names = {path.stem, *path.relative_to(SOURCE).parts[:-1], *identifiers(path)} - PYTHONS_OWN
     return {name for name in names if {part.lower() for part in PART.findall(name)} & INSTEAD.keys()}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_no_identifier_holds_a_house_word(path):
-    assert house_words(path) == set()
+@each_room
+def test_no_identifier_holds_a_house_word(room):
+    assert {named(path): words for path in ROOMS[room] if (words := house_words(path))} == {}
 
 
 def prose():
