@@ -157,7 +157,7 @@ MIX: Final = (
 )
 
 
-def _write(client: Client, writes: Mapping[str, str | None]) -> None:
+def write_pairs(client: Client, writes: Mapping[str, str | None]) -> None:
     batch = client.WriteBatch(timeout=client.timeout)
     for key, value in writes.items():
         if len(writes) > 1:
@@ -185,7 +185,7 @@ def call(client: Client, what: str, keys: Pair, word: str) -> Operation | None:
     try:
         reads = {} if writes else READS[what](client, keys, word)
         if writes:
-            _write(client, writes)
+            write_pairs(client, writes)
     except ConnectFailed:
         return None
     except TransportError:

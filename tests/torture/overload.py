@@ -241,12 +241,16 @@ def run(folder: Path, sizes: Sizes = Sizes()) -> Findings:
         f"values of {megabytes(sizes.large)} written and read by two clients; two clients with full scans in turn. "
         "Beside it another client makes sound requests, and the server's memory is looked at every 10 ms.",
         {what: result.figures() for what, result in results.items()},
-        [wrong for what, result in results.items() for wrong in _wrong(what, result, TRIALS[what].growth(sizes))],
+        [
+            wrong
+            for what, result in results.items()
+            for wrong in wrong_answers(what, result, TRIALS[what].growth(sizes))
+        ],
         COLUMNS,
     )
 
 
-def _wrong(what: str, result: Result, growth: int) -> list[str]:
+def wrong_answers(what: str, result: Result, growth: int) -> list[str]:
     load, grown = result.load, result.most - result.before
     checks = (
         (load.answers != load.expected, f"{load.answers} right answers, not {load.expected}"),

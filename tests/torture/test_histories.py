@@ -86,8 +86,8 @@ def test_a_history_that_no_order_explains_is_shown():
 
 
 def test_a_write_that_was_acknowledged_and_not_executed_is_found_out(monkeypatch):
-    write, numbers = histories._write, iter(range(1_000_000))
-    monkeypatch.setattr(histories, "_write", lambda *args: next(numbers) % 10 and write(*args))
+    write, numbers = histories.write_pairs, iter(range(1_000_000))
+    monkeypatch.setattr(histories, "write_pairs", lambda *args: next(numbers) % 10 and write(*args))
     with Elevator(transport="fake") as client:
         now = time.monotonic()
         history = histories.record(client, "one", now, now + 0.2)

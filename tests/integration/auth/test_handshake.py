@@ -15,6 +15,7 @@ import zmq
 from pyelevator import AsyncElevator, AuthenticationFailed, ConnectFailed, Elevator, WriteBatch
 from pyelevator.application import Application
 from pyelevator.auth import ClientAuth
+from pyelevator.auth.keys import ClientKeys, server_secret
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, Batch, DbList, Get, Ping, Slice
 from pyelevator.errors import ConnectTimeout, CursorExpired, DatabaseError, PermissionDenied
@@ -188,8 +189,8 @@ def test_a_key_removed_while_connected_is_refused_at_the_next_request(keys, secu
 
 def test_a_removed_key_is_refused_by_itself_within_the_second(keys):
     alice, now = keys.let_in("alice"), [0.0]
-    auth = ClientAuth.from_directory(keys.directory)
-    auth.clients._clock = lambda: now[0]
+    clients = ClientKeys(keys.directory, clock=lambda: now[0])
+    auth = ClientAuth(CurveServer(server_secret(keys.directory), clients.is_known), clients)
     auth.clients.reload_if_changed()
     with Server(Application.in_memory(), [ANY_PORT], auth=auth) as server:
         with Elevator(endpoint=server.urls[0].removeprefix("tcp://"), curve=alice) as E:

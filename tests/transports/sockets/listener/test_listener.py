@@ -13,7 +13,6 @@ import zmq
 from pyelevator.transports.send_queues import SendQueues
 from pyelevator.transports.sockets.listener import listener as open_listener
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
-from pyelevator.transports.sockets.listener.partial_messages import PartialMessages
 from support.routers import taken
 
 SIGNATURE = b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
@@ -22,9 +21,14 @@ DEALER = ROUTER.replace(b"ROUTER", b"DEALER")
 NULL = b"NULL" + bytes(16) + bytes(32)
 
 
+def with_options(**options):
+    """Run a test with a listener that has these options."""
+    return pytest.mark.parametrize("listener", [options], indirect=True, ids=[",".join(options)])
+
+
 @pytest.fixture
-def listener():
-    listener = ZmtpListener("tcp://127.0.0.1:0", max_message=1 << 20)
+def listener(request):
+    listener = ZmtpListener("tcp://127.0.0.1:0", max_message=1 << 20, **getattr(request, "param", {}))
     listener.timeout = 20.0
     yield listener
     listener.close()
@@ -199,8 +203,8 @@ def test_who_never_ends_a_handshake_has_to_leave_when_others_come(listener, raw,
     assert listener.connection_count == 1
 
 
+@with_options(max_connections=2)
 def test_one_more_than_there_may_be_is_turned_away_and_told_of_once(raw, listener, caplog):
-    listener._max_connections = 2
     kept = [raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(2)]
     look_around(listener)
     for _ in range(2):
@@ -214,8 +218,8 @@ def test_one_more_than_there_may_be_is_turned_away_and_told_of_once(raw, listene
     assert echoed(listener) == [b"a"]
 
 
+@with_options(max_connections=3)
 def test_at_the_limit_the_oldest_connection_in_its_handshake_is_evicted(raw, listener, caplog):
-    listener._max_connections = 3
     kept = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
     first = raw(SIGNATURE)
@@ -259,9 +263,9 @@ def begun(listener, client, size):
     listener.timeout = 20.0
 
 
+@with_options(max_unfinished=2_500_000)
 def test_over_the_limit_of_partial_messages_the_largest_is_disconnected(caplog, raw, listener):
     caplog.set_level("INFO")
-    listener._partial = PartialMessages(2_500_000)
     one, two, three, four = (raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(4))
     look_around(listener)
     for client, size in [(one, 700_000), (two, 800_000), (three, 900_000)]:
@@ -279,8 +283,8 @@ def test_over_the_limit_of_partial_messages_the_largest_is_disconnected(caplog, 
     assert listener._partial.sizes == {}
 
 
+@with_options(max_unfinished=500_000)
 def test_a_peer_over_the_limit_alone_is_disconnected_and_nothing_kept(raw, listener):
-    listener._partial = PartialMessages(500_000)
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
     frames = (b"\x03" + (60_000).to_bytes(8, "big") + bytes(60_000)) * 10  # more follow, without end
