@@ -20,7 +20,8 @@ _MISSING: Final = {ENOENT, ENOTDIR, EBADF, ELOOP}
 _NOT_SYNCED: Final = {EACCES, EINVAL, ENOTSUP}
 """A directory that may not be read, or a file system that syncs none: some network and shared ones."""
 
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Flags to create a file where there is none."""
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def replacing_file(path: Path, suffix: str = "") -> Iterator[IO[bytes]]:
     """
     temporary = path.with_name(f".{path.name}.{token_hex(8)}{suffix}")
     try:
-        with os.fdopen(os.open(temporary, _NEW_FILE, 0o600), "wb") as file:
+        with os.fdopen(os.open(temporary, NEW_FILE, 0o600), "wb") as file:
             yield file
             sync_file(file)
         temporary.replace(path)

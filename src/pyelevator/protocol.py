@@ -270,6 +270,12 @@ class IncomingRequest:
         """The type of the command."""
         return None if self.request is None else type(self.request.command)
 
+    @property
+    def has_id(self) -> bool:
+        """True if the client sent an id."""
+        message = self.request or self.refusal
+        return message is not None and message.id is not None
+
     def answer(self, application: Application) -> list[bytes]:
         """Return the frames of the answer; there is always one."""
         if self.request is None:

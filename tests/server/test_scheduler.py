@@ -8,7 +8,7 @@ from pyelevator.commands import Get, Range
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import IncomingRequest
-from pyelevator.server.scheduler import Job, Scheduler, carries_id
+from pyelevator.server.scheduler import Job, Scheduler
 
 A, B = b"client a", b"client b"
 
@@ -78,10 +78,10 @@ def world():
 
 def test_the_id_counts_whether_the_request_could_be_decoded_or_not():
     refusal = Response.failure(ErrorCode.REQUEST, "what?", 0)
-    assert carries_id(incoming(Get("k"), id=0))
-    assert not carries_id(incoming(Get("k")))
-    assert carries_id(IncomingRequest(ClassicCodec(), None, refusal))
-    assert not carries_id(IncomingRequest(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "what?")))
+    assert incoming(Get("k"), id=0).has_id
+    assert not incoming(Get("k")).has_id
+    assert IncomingRequest(ClassicCodec(), None, refusal).has_id
+    assert not IncomingRequest(ClassicCodec(), None, Response.failure(ErrorCode.REQUEST, "what?")).has_id
 
 
 def test_a_fast_request_is_answered_and_leaves_nothing_behind(world):

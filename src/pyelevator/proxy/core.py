@@ -127,7 +127,7 @@ class Core:
         incoming = self._reader.read(frames, peer)
         self._sizes[id(incoming)] = size = sum(map(len, frames))
         self._clients.request_started(client, size)
-        if _has_id(incoming):
+        if incoming.has_id:
             self._begin(client, incoming)
         elif client.ordered is not None:
             client.ordered.append(incoming)
@@ -327,7 +327,7 @@ class Core:
             for cursor, kept in cursors_in(request.command, response):
                 self._record_cursor(client, request, cursor, kept)
         self._actions.append(SendToClient(client.identity, incoming.encode(response)))
-        if not _has_id(incoming):
+        if not incoming.has_id:
             self._finished_ordered.append(client)
 
     def _record_cursor(self, client: ProxyClient, request: Request[Any], asked: Any, kept: bytes | None) -> None:
@@ -356,8 +356,3 @@ class Core:
         self._tasks.fail(unanswered.values(), error)
         for lost in self._pass_through.fail_all(connection, error):
             self._reply_forwarded(*lost)
-
-
-def _has_id(incoming: IncomingRequest) -> bool:
-    message = incoming.request or incoming.refusal
-    return message is not None and message.id is not None

@@ -55,17 +55,11 @@ class Job(Message):
     def __attrs_post_init__(self) -> None:
         Message.__attrs_post_init__(self)
         self.kind = None if self.incoming is None else self.incoming.kind
-        self.has_id = self.incoming is not None and carries_id(self.incoming)
+        self.has_id = self.incoming is not None and self.incoming.has_id
 
     def decoded(self, incoming: IncomingRequest) -> None:
         """Take the request that a worker has decoded."""
         self.incoming, self.kind = incoming, incoming.kind
-
-
-def carries_id(incoming: IncomingRequest) -> bool:
-    """Return True if the client sent an id."""
-    message = incoming.request or incoming.refusal
-    return message is not None and message.id is not None
 
 
 @define(eq=False)

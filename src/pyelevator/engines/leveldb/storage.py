@@ -22,8 +22,7 @@ from pyelevator.engines.leveldb.repair import RepairLibrary, repair
 from pyelevator.engines.leveldb.write_buffers import WriteBuffers
 from pyelevator.engines.options import OPTION_NAMES, WRITE_BUFFERS_BYTES, check_options, describe_unknown_option
 from pyelevator.engines.row_cache import ROW_CACHE_BYTES
-
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+from pyelevator.paths import NEW_FILE
 
 _OPEN_HEADROOM: Final = 1 << 20
 """Bytes that opening takes besides those of the log that it writes into a table: a new log, a new manifest."""
@@ -138,7 +137,7 @@ class LevelDbStorage(Storage):
             log = sum(directories.file_size(file) for file in directories.data_files(name) if file.suffix == ".log")
             probe = Path(name, f".space-{token_hex(8)}")
             try:
-                with os.fdopen(os.open(probe, _NEW_FILE, 0o600), "wb") as file:
+                with os.fdopen(os.open(probe, NEW_FILE, 0o600), "wb") as file:
                     os.posix_fallocate(file.fileno(), 0, log + _OPEN_HEADROOM)
             finally:
                 probe.unlink(missing_ok=True)
