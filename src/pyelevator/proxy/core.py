@@ -9,7 +9,7 @@ takes one request at a time on each of a few connections, and a connection whose
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 from attrs import evolve
 
@@ -68,11 +68,13 @@ class Core:
         **options: Unpack[CoreOptions],
     ) -> None:
         given = complete(CoreOptions, options, type(self))
+        self._actions: list[Action] = []
+        act = self._actions.append
         timeout, limits, codecs = given["timeout"], given["limits"], given["codecs"]
         router = Router(upstreams, lambda name: self._pools[name].is_legacy())
-        self._pools = {name: UpstreamPool(upstream, self._act, limits) for name, upstream in router.upstreams.items()}
+        self._pools = {name: UpstreamPool(upstream, act, limits) for name, upstream in router.upstreams.items()}
         answer = compose(interceptors, router.forward)
-        self._tasks = RequestTasks(answer, self._pools, timeout, self._act, self._reply)
+        self._tasks = RequestTasks(answer, self._pools, timeout, act, self._reply)
         self.monitor = Monitor()
         self._capacity, self._capacity_bytes = given["capacity"], capacity_bytes
         self._clients = ClientTable(ProxyClient)
@@ -89,7 +91,6 @@ class Core:
         self._cursors = Cursors()
         self._with_room: deque[ProxyClient] = deque()
         self._finished_ordered: deque[ProxyClient] = deque()
-        self._actions: list[Action] = []
 
     @property
     def is_full(self) -> bool:
@@ -200,8 +201,7 @@ class Core:
             client.is_disconnected = True
         for pool in self._pools.values():
             pool.client_disconnected(identity)
-        if identity in self._cursors:
-            self._close_cursors(identity)
+        self._close_cursors(identity)
         return self._take_actions()
 
     def discard_client(self, identity: bytes, now: float) -> list[Action]:
@@ -291,16 +291,14 @@ class Core:
         due = self._tasks.next_timeout(), self._pass_through.next_timeout()
         return min([at for at in due if at is not None], default=None)
 
-    def _act(self, action: Action) -> None:
-        self._actions.append(action)
-
     def _take_actions(self) -> list[Action]:
         while self._finished_ordered or self._with_room:
             if self._finished_ordered:
                 self._begin_next_ordered(self._finished_ordered.popleft())
             else:
                 self._take_queued(self._with_room.popleft(), 1)
-        actions, self._actions = self._actions, []
+        actions = self._actions.copy()
+        self._actions.clear()
         return actions
 
     # Requests
@@ -330,7 +328,7 @@ class Core:
         if not incoming.has_id:
             self._finished_ordered.append(client)
 
-    def _record_cursor(self, client: ProxyClient, request: Request[Any], asked: Any, kept: bytes | None) -> None:
+    def _record_cursor(self, client: ProxyClient, request: Request, asked: object, kept: bytes | None) -> None:
         self._cursors.record(client.identity, request, asked, kept)
         if client.is_disconnected:
             self._close_cursors(client.identity)

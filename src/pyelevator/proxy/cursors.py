@@ -5,7 +5,7 @@ that disconnects.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from pyelevator.commands import Command, Pipeline, Slice
 from pyelevator.messages import Request, Response, Status
@@ -14,24 +14,21 @@ _MAX_CURSORS: Final = 64
 """Cursors of one client that are remembered; earlier ones end in the server's own time."""
 
 
-def cursors_in(command: Command[Any], outcome: Any) -> Iterator[tuple[Any, bytes | None]]:
+def cursors_in(command: Command, outcome: object) -> Iterator[tuple[object, bytes | None]]:
     """Return the cursors that a request names, each with the one that the server keeps after it, or None.
 
-    After a failure the cursor counts as kept, because the request may not have been executed.
-
-    Args:
-        command: of the request.
-        outcome: the response; in a pipeline what stands for one, which is a bare payload where there is no more to say.
+    After a failure the cursor counts as kept, because the request may not have been executed. The outcome of a command
+    in a pipeline is a bare payload where there is no more to say.
     """
     if isinstance(command, Pipeline):
-        payload = outcome.payload if isinstance(outcome.payload, list) else ()
+        payload = outcome.payload if isinstance(outcome, Response) and isinstance(outcome.payload, list) else ()
         for each, one in zip(command.commands, payload, strict=False):
             yield from cursors_in(each, one)
     elif asked := getattr(command, "cursor", None):
         yield asked, _kept(asked, outcome)
 
 
-def _kept(asked: Any, outcome: Any) -> bytes | None:
+def _kept(asked: object, outcome: object) -> bytes | None:
     if not isinstance(outcome, Response):
         return None
     return asked if outcome.status is Status.FAILURE and isinstance(asked, bytes) else outcome.cursor
@@ -41,17 +38,10 @@ class Cursors:
     """The open cursors of each client."""
 
     def __init__(self) -> None:
-        self._by_client: dict[bytes, dict[bytes, Request[Any]]] = {}
+        self._by_client: dict[bytes, dict[bytes, Request]] = {}
 
-    def record(self, identity: bytes, request: Request[Any], asked: Any, kept: bytes | None) -> None:
-        """Record the cursors of an answer.
-
-        Args:
-            identity: of the client that it is for.
-            request: whose uid and peer are those of the client.
-            asked: the cursor that the request named, if it was an open one.
-            kept: the one that is open from now on; None if there is none.
-        """
+    def record(self, identity: bytes, request: Request, asked: object, kept: bytes | None) -> None:
+        """Record that ``kept`` is open from now on, in the place of the cursor that was asked for, if one was open."""
         cursors = self._by_client.setdefault(identity, {})
         if isinstance(asked, bytes):
             cursors.pop(asked, None)
@@ -64,9 +54,6 @@ class Cursors:
         if not cursors:
             del self._by_client[identity]
 
-    def __contains__(self, identity: bytes) -> bool:
-        return identity in self._by_client
-
-    def take(self, identity: bytes) -> list[Request[Any]]:
+    def take(self, identity: bytes) -> list[Request]:
         """Take the cursors of a client out; return the requests that close them."""
         return list(self._by_client.pop(identity, {}).values())

@@ -30,14 +30,7 @@ ForwardedReply: TypeAlias = tuple[ForwardedRequest, SendToClient]
 
 
 class PassThrough:
-    """Requests that are passed through.
-
-    Args:
-        pool: of the one upstream.
-        timeout: seconds that it may take for each.
-        limits: what is taken from clients and upstream.
-        monitor: counts the requests.
-    """
+    """Requests that are passed through to the one upstream, and counted."""
 
     def __init__(self, pool: UpstreamPool, timeout: float, limits: Limits, monitor: Monitor) -> None:
         self._pool, self._monitor, self._counts = pool, monitor, monitor.counts

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from attrs import define, field
 
@@ -69,7 +69,7 @@ class ForwardedRequest:
     id: int
     size: int
     expires_at: float
-    kind: type[Command[Any]]
+    kind: type[Command]
     uid: bytes | None = None
     cursor: bytes | bool | None = None
     kept: bytes | None = None

@@ -110,7 +110,7 @@ class Proxy(Service):
             PauseReading: self._upstreams.pause_reading,
             ResumeReading: self._upstreams.pause_reading,
         }
-        self._ready: Mapping[Any, int] = {}
+        self._ready: Mapping[int, int] = {}
         self._evicted: set[bytes] = set()
         self._reported: dict[tuple[str, str], float] = {}
         self._stalls = StallDetector(self._send_queues, _PAUSE_LIMIT, self._takes_room)

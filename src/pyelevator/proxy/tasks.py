@@ -22,14 +22,9 @@ _LOG: Final = logging.getLogger("pyelevator.proxy")
 
 
 class RequestTasks:
-    """Run the flows of requests.
+    """Runs the flows of requests, each of which may take ``timeout`` seconds at an upstream, waiting included.
 
-    Args:
-        answer: the flow of a request.
-        pools: of the upstreams, by their names.
-        timeout: seconds that an upstream may take for each request, waiting for a connection included.
-        act: takes what is to be done.
-        finished: takes a client, its request and the one answer to it.
+    ``act`` takes what is to be done, and ``finished`` a client, its request and the one answer to it.
 
     Attributes:
         now: seconds, any monotonic clock, set by the caller.
@@ -49,12 +44,12 @@ class RequestTasks:
         self._order = count()
         self.now = 0.0
 
-    def start(self, client: ProxyClient, incoming: IncomingRequest, request: Request[Any]) -> None:
+    def start(self, client: ProxyClient, incoming: IncomingRequest, request: Request) -> None:
         """Start the flow of a client's request."""
         task = RequestTask(client, incoming, self._answer(request), request)
         self._step(task, partial(next, task.flow))
 
-    def _step(self, task: RequestTask, resume: Callable[[], Any]) -> None:
+    def _step(self, task: RequestTask, resume: Callable[[], object]) -> None:
         """Run the flow to its next effect, or to its end."""
         task.step += 1
         try:
@@ -66,7 +61,7 @@ class RequestTasks:
         else:
             _PERFORM[type(effect)](self, task, effect)
 
-    def _finish(self, task: RequestTask, response: Any) -> None:
+    def _finish(self, task: RequestTask, response: object) -> None:
         if not isinstance(response, Response):
             _LOG.error("an interceptor answered %s, not a Response", type(response).__name__)
             response = Response.failure(ErrorCode.RUNTIME, "the proxy failed on this request; its log says more")

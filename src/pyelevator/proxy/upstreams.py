@@ -32,12 +32,8 @@ Key: TypeAlias = tuple[str, int]
 class UpstreamConnections:
     """Sockets of the pools' connections, each opened by the first message to it.
 
-    Args:
-        dialers: make connections to the upstreams, by their names.
-        poller: what the loop waits with.
-        room: bytes of answers that there is room for, and for one more. What is being read of large ones takes up
-            room as well.
-        unsent: returns how many bytes have been read, and not been sent.
+    There is ``room`` for so many bytes of answers, and for one more; what is being read of large ones takes it up, too.
+    ``unsent`` returns how many bytes have been read, and not been sent.
     """
 
     def __init__(
@@ -52,7 +48,7 @@ class UpstreamConnections:
         self._large: dict[UpstreamConnection, float] = {}
         self._postponed: dict[UpstreamConnection, Key] = {}
         self._connections: dict[Key, UpstreamConnection] = {}
-        self._by_socket: dict[Any, Key] = {}
+        self._by_socket: dict[int, Key] = {}
         self._with_messages: dict[Key, UpstreamConnection] = {}
         self._connecting: dict[Key, UpstreamConnection] = {}
         self._unflushed: dict[Key, UpstreamConnection] = {}
@@ -198,7 +194,7 @@ class UpstreamConnections:
             connection.close()
 
 
-def _set_membership(group: dict[Any, Any], key: Any, value: Any, is_member: bool) -> None:
+def _set_membership(group: dict[Key, UpstreamConnection], key: Key, value: UpstreamConnection, is_member: bool) -> None:
     """Add ``value`` to ``group``, or remove it."""
     if is_member:
         group[key] = value

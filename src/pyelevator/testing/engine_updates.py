@@ -5,7 +5,6 @@ engine has to for conditional batches.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ class UpdatingEngineConformance(EngineConformance):
     """Tests of ``Engine.update`` beside the others."""
 
     def test_an_update_writes_what_it_decides_and_returns_its_result(self, letters: Engine) -> None:
-        def decide(view: ReadView) -> Decision[tuple[Any, ...]]:
+        def decide(view: ReadView) -> Decision[object]:
             keys = list(view.scan(Bounds(b"b", b"c", include_value=False)))
             found = view.get(b"a"), view.multi_get([b"c", b"x"]), keys
             return [(PUT, b"a", b"new"), (DELETE, b"b"), (PUT, b"x", b"")], found

@@ -39,7 +39,7 @@ class Portal(Closing):
         self._thread = threading.Thread(target=self.loop.run_forever, name="portal")
         self._thread.start()
 
-    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+    def run(self, coroutine: Coroutine[object, None, R]) -> R:
         """Run a coroutine on the portal's loop, and return its result or raise its error."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
@@ -65,34 +65,8 @@ class Portal(Closing):
         self.loop.close()
 
 
-class DrivenRows(Closing):
-    """An async iterator over a range that looks like a sync one."""
-
-    def __init__(self, portal: Portal, rows: AsyncRangeIter[Any]) -> None:
-        self._portal, self._rows = portal, rows
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        for row in self._portal.run(self._step()):
-            return row
-        raise StopIteration
-
-    async def _step(self) -> list[Any]:
-        """Return the next row in a list; an empty one at the end, as futures cannot raise StopAsyncIteration."""
-        try:
-            return [await anext(self._rows)]
-        except StopAsyncIteration:
-            return []
-
-    def close(self) -> None:
-        """End the iteration."""
-        self._portal.run(self._rows.close())
-
-
 class Driven:
-    """An async client that looks like a sync one: its methods' results are awaited on the portal's loop."""
+    """An async client, pipeline or range that looks like a sync one: what its methods return is awaited on the loop."""
 
     def __init__(self, portal: Portal, client: Any) -> None:
         vars(self).update(_portal=portal, _client=client)
@@ -101,20 +75,34 @@ class Driven:
         found = getattr(self._client, name)
         return self._drive(found) if callable(found) else found
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         setattr(self._client, name, value)
 
-    def _drive(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        async def call(*args: Any, **options: Any) -> Any:
+    def _drive(self, method: Callable[..., object]) -> Callable[..., object]:
+        async def call(*args: object, **options: object) -> object:
             result = method(*args, **options)
             return await result if inspect.isawaitable(result) else result
 
         return lambda *args, **options: self._wrap(self._portal.run(call(*args, **options)))
 
-    def _wrap(self, result: Any) -> Any:
-        if isinstance(result, (AsyncClient, AsyncPipeline)):
-            return Driven(self._portal, result)
-        return DrivenRows(self._portal, result) if isinstance(result, AsyncRangeIter) else result
+    def _wrap(self, result: object) -> object:
+        is_async = isinstance(result, (AsyncClient, AsyncPipeline, AsyncRangeIter))
+        return Driven(self._portal, result) if is_async else result
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> object:
+        for row in self._portal.run(self._step()):
+            return row
+        raise StopIteration
+
+    async def _step(self) -> list[object]:
+        """Return the next row in a list; an empty one at the end, as futures cannot raise StopAsyncIteration."""
+        try:
+            return [await anext(self._client)]
+        except StopAsyncIteration:
+            return []
 
     def __len__(self) -> int:
         return len(self._client)
@@ -126,5 +114,5 @@ class Driven:
         self._portal.run(self._client.__aenter__())
         return self
 
-    def __exit__(self, *failure: Any) -> None:
+    def __exit__(self, *failure: object) -> None:
         self._portal.run(self._client.__aexit__(*failure))

@@ -65,7 +65,7 @@ def values() -> SearchStrategy[bytes]:
     )
 
 
-def commands(dialect: str = "classic") -> SearchStrategy[Command[Any]]:
+def commands(dialect: str = "classic") -> SearchStrategy[Command]:
     """Make a strategy of all commands that the dialect can express.
 
     Raises:
@@ -76,7 +76,7 @@ def commands(dialect: str = "classic") -> SearchStrategy[Command[Any]]:
     return st.one_of(*_COMMANDS[dialect].values())
 
 
-def requests(dialect: str = "classic") -> SearchStrategy[Request[Any]]:
+def requests(dialect: str = "classic") -> SearchStrategy[Request]:
     """Make a strategy of requests as the client sends them: with a uid if the command needs one.
 
     A classic request has an id or not, and asks for compression or not (never without the extra ``lz4``). A flat one
@@ -85,13 +85,13 @@ def requests(dialect: str = "classic") -> SearchStrategy[Request[Any]]:
     return commands(dialect).flatmap(_flat_request if dialect == "flat" else _classic_request)
 
 
-def responses_to(request: Request[Any]) -> SearchStrategy[Response]:
+def responses_to(request: Request) -> SearchStrategy[Response]:
     """Make a strategy of responses to a request: successes of the right shape, and any failure."""
     return _successes(request) | _failures(request.id)
 
 
 @st.composite
-def _successes(draw: st.DrawFn, request: Request[Any]) -> Response:
+def _successes(draw: st.DrawFn, request: Request) -> Response:
     command, payload = request.command, draw(_payloads(request.command))
     missing = isinstance(payload, list) and None in payload and command.payload_kind is not PayloadKind.RESPONSES
     is_page = isinstance(command, (Range, Slice)) and command.max_bytes is not None
@@ -111,17 +111,17 @@ def _failures(request_id: Id | None) -> SearchStrategy[Response]:
     return st.builds(Response.failure, st.sampled_from(ErrorCode), st.text(max_size=24), st.just(request_id))
 
 
-def _payloads(command: Command[Any]) -> SearchStrategy[Any]:
+def _payloads(command: Command) -> SearchStrategy[Any]:
     return _PAYLOADS[command.verb](command) if command.verb in _PAYLOADS else st.none()
 
 
-def _classic_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
+def _classic_request(command: Command) -> SearchStrategy[Request]:
     uid = _UIDS if command.needs_uid else st.none()
     ids = st.none() | st.integers(0, 2**64 - 1)
     return st.builds(Request, st.just(command), uid, ids, st.booleans() if lz4.available() else st.just(False))
 
 
-def _flat_request(command: Command[Any]) -> SearchStrategy[Request[Any]]:
+def _flat_request(command: Command) -> SearchStrategy[Request]:
     return st.builds(Request, st.just(command), st.none() if command.verb.startswith("DB") else _UIDS)
 
 
@@ -152,7 +152,7 @@ _OPTIONS: Final = st.dictionaries(
 )
 _UNLIKE_SIGNALS: Final = values().filter(lambda value: value not in (b"BPUT", b"BDEL"))
 
-_Commands: TypeAlias = Mapping[str, SearchStrategy[Command[Any]]]
+_Commands: TypeAlias = Mapping[str, SearchStrategy[Command]]
 
 _FLAT_FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
     "key": keys(),
@@ -184,7 +184,7 @@ _CLASSIC_FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
 """Field of a command -> what it may be; a field that is not here does not travel in that dialect."""
 
 
-def _built(verb: str, values_of: Mapping[str, SearchStrategy[Any]]) -> SearchStrategy[Command[Any]]:
+def _built(verb: str, values_of: Mapping[str, SearchStrategy[Any]]) -> SearchStrategy[Command]:
     names = [field.name for field in fields(COMMANDS[verb]) if field.name in values_of]
     return st.builds(COMMANDS[verb], **{name: values_of[name] for name in names})
 
@@ -201,7 +201,7 @@ def _found(command: MGet) -> SearchStrategy[list[bytes | None]]:
     return st.lists(st.none() | values(), min_size=size, max_size=size)
 
 
-def _scanned(command: Range | Slice) -> SearchStrategy[list[Any]]:
+def _scanned(command: Range | Slice) -> SearchStrategy[Any]:
     """Make a strategy of pairs sorted by key, reduced to what the flags include; nil if they include nothing."""
     most = min(max(command.count, 0), 5) if isinstance(command, Slice) else 5
     pairs = st.dictionaries(keys(), values(), max_size=most).map(

@@ -31,7 +31,7 @@ _NO_NUMBERS: Final = (
 )
 
 
-def _failed_keys(batch: Any) -> Any:
+def _failed_keys(batch: WriteBatch[Any]) -> tuple[str | bytes, ...]:
     """Write a batch of which a check fails, and discard it; return the keys of such checks."""
     with pytest.raises(CheckFailed) as caught:
         batch.Write()

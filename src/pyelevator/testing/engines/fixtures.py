@@ -1,7 +1,7 @@
 """Fixtures of the suites of engines: a storage, a database, and pairs."""
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +30,7 @@ class EngineFixtures:
         raise NotImplementedError("override the fixture 'storage'")
 
     @pytest.fixture
-    def path(self, storage: Storage, tmp_path: Any) -> str:
+    def path(self, storage: Storage, tmp_path: Path) -> str:
         """Return the path of the test's database, where nothing exists yet."""
         return storage.resolve(str(tmp_path / "database"))
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pytest
 
@@ -112,7 +112,7 @@ class AsyncTransportConformance(RelayFixtures):
 
     def _run(
         self,
-        main: Callable[[AsyncTransport, RecordingReceiver], Coroutine[Any, Any, None]],
+        main: Callable[[AsyncTransport, RecordingReceiver], Coroutine[object, None, None]],
         transport: AsyncTransport,
         answers: int = 0,
     ) -> None:

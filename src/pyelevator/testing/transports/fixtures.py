@@ -37,7 +37,7 @@ def soon() -> Deadline:
     return Deadline.after(30)
 
 
-def roundtrip(transport: Transport, number: int, seconds: float = 30.0) -> Id | None:
+def roundtrip(transport: Transport, number: int, seconds: float | None = 30.0) -> Id | None:
     """Send a PING and receive its reply within one deadline; return the reply's id."""
     deadline = Deadline.after(seconds)
     transport.send(ping(number), deadline)

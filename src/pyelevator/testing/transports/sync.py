@@ -58,8 +58,7 @@ class TransportConformance:
         raise NotImplementedError("override the fixture transport")
 
     def test_an_answer_follows_a_message(self, transport: Transport) -> None:
-        transport.send(ping(1), soon())
-        assert reply_id(transport.receive(soon())) == 1
+        assert roundtrip(transport, 1) == 1
 
     def test_messages_in_flight_are_all_reply_id(self, transport: Transport) -> None:
         for number in range(100):
@@ -67,17 +66,18 @@ class TransportConformance:
         assert sorted(reply_id(transport.receive(soon())) or 0 for _ in range(100)) == list(range(100))
 
     def test_large_frames_arrive_complete(self, transport: Transport) -> None:
-        transport.send(CODEC.encode_request(Request(DbConnect("default"), id=1)), soon())
-        uid = CODEC.decode_response(transport.receive(soon()), Request(DbConnect("default"))).payload.decode()
+        def answer(request: Request) -> bytes:
+            transport.send(CODEC.encode_request(request), soon())
+            payload: bytes = CODEC.decode_response(transport.receive(soon()), request).payload
+            return payload
+
+        uid = answer(Request(DbConnect("default"), id=1)).decode()
         value = bytes(range(256)) * 20_000
-        transport.send(CODEC.encode_request(Request(Put(b"k", value), uid)), soon())
-        transport.receive(soon())
-        transport.send(CODEC.encode_request(Request(Get(b"k"), uid)), soon())
-        assert CODEC.decode_response(transport.receive(soon()), Request(Get(b"k"))).payload == value
+        answer(Request(Put(b"k", value), uid))
+        assert answer(Request(Get(b"k"), uid)) == value
 
     def test_nothing_to_receive_is_a_timeout(self, transport: Transport) -> None:
-        transport.send(ping(1), soon())
-        transport.receive(soon())
+        roundtrip(transport, 1)
         with pytest.raises(RequestTimeout):
             transport.receive(Deadline.after(0.05))
 
@@ -85,8 +85,7 @@ class TransportConformance:
         for number in range(50):
             transport.send(ping(number), soon())
         transport.reset()
-        transport.send(ping(1000), soon())
-        assert reply_id(transport.receive(soon())) == 1000
+        assert roundtrip(transport, 1000) == 1000
         with pytest.raises(RequestTimeout):
             transport.receive(Deadline.after(0.05))
 
@@ -97,25 +96,21 @@ class TransportConformance:
             assert reply_id(other.receive(soon())) == 2
             assert reply_id(transport.receive(soon())) == 1
             transport.close()
-            other.send(ping(3), soon())
-            assert reply_id(other.receive(soon())) == 3
+            assert roundtrip(other, 3) == 3
 
     def test_close_twice_is_fine_and_send_opens_again(self, transport: Transport) -> None:
         transport.send(ping(1), soon())
         transport.close()
         transport.close()
-        transport.send(ping(2), soon())
-        assert reply_id(transport.receive(soon())) == 2
+        assert roundtrip(transport, 2) == 2
 
     def test_a_closed_connection_is_not_open(self, transport: Transport) -> None:
-        transport.send(ping(1), soon())
-        transport.receive(soon())
+        roundtrip(transport, 1)
         transport.close()
         assert not transport.is_open
 
     def test_a_call_may_have_no_end(self, transport: Transport) -> None:
-        transport.send(ping(1), Deadline.after(None))
-        assert reply_id(transport.receive(Deadline.after(None))) == 1
+        assert roundtrip(transport, 1, None) == 1
 
     def test_a_connection_has_the_url_of_its_server(self, transport: Transport) -> None:
         assert "://" in transport.url
