@@ -9,7 +9,7 @@ import pytest
 from pyelevator import AsyncElevator, ConnectFailed, Elevator, KeyNotFound, RequestTimeout, UsageError
 from pyelevator.application import Application
 from pyelevator.application.policy import Policy
-from pyelevator.client.aio import calls
+from pyelevator.client.aio import multiplexing
 from pyelevator.client.handles import DatabaseHandle
 from pyelevator.client.pipelines.execution import execute_pipeline
 from pyelevator.codec import ClassicCodec
@@ -235,8 +235,8 @@ def test_each_call_that_travels_with_others_has_its_own_error(messages):
 
 
 def test_what_travels_together_is_limited_in_number_and_bytes(messages, monkeypatch):
-    monkeypatch.setattr(calls, "MAX_BATCH", 3)
-    monkeypatch.setattr(calls, "_MAX_BATCH_BYTES", 100)
+    monkeypatch.setattr(multiplexing, "MAX_BATCH", 3)
+    monkeypatch.setattr(multiplexing, "_MAX_BATCH_BYTES", 100)
 
     async def main(E):
         await asyncio.gather(*[E.Exists("k") for _ in range(7)])

@@ -11,8 +11,7 @@ from math import inf
 from time import monotonic
 from typing import Any, Final
 
-from pyelevator.client.aio.calls import PeerFeatures, PendingCall
-from pyelevator.client.aio.connection import MultiplexedConnection
+from pyelevator.client.aio.multiplexing import MultiplexedConnection, PeerFeatures, PendingCall
 from pyelevator.client.pooling import UNASKED, BaseSession, pool_timeout_error
 from pyelevator.codec import Codec
 from pyelevator.commands import Command
