@@ -23,7 +23,7 @@ from pyelevator.monitoring import ProcessStats, ServerStats, VerbStats
 
 T = TypeVar("T")
 
-OTHER_VERB: Final = "OTHER_VERB"
+OTHER_VERB: Final = "OTHER"
 """What verbs that are not known are counted as: clients choose them, and each name takes memory for ever."""
 
 _NO_LATENCIES: Final = RecentHistogram()
