@@ -301,7 +301,7 @@ class InterceptedApplication(ApplicationWrapper):
         if request.row_sink is not None:  # interceptors read and change rows
             request = evolve(request, row_sink=None)
         try:
-            response: Any = drive(self._forward(request), self._perform)
+            response: object = drive(self._forward(request), self._perform)
         except Exception as error:  # noqa: BLE001 - every request gets an answer
             return failure_response(error, request.id)
         if isinstance(response, Response):

@@ -1,7 +1,6 @@
 """The size limits of responses, checked while values are read."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from attrs import define, field
 
@@ -11,7 +10,7 @@ from pyelevator.application.response_space import ResponseSpace, response_space
 from pyelevator.errors import WrongValue
 
 
-def size_of(payload: Any) -> int:
+def size_of(payload: object) -> int:
     """Return the bytes of the keys and values in the payload of a response.
 
     >>> size_of(b"abc"), size_of([b"ab", None]), size_of([(b"k", b"v")]), size_of(True)

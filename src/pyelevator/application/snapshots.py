@@ -13,7 +13,7 @@ from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.errors import DatabaseError
 
 
-def _refuse_change(*_: Any, **__: Any) -> NoReturn:
+def _refuse_change(*_: object, **__: object) -> NoReturn:
     """Refuse what is no reading, with a DatabaseError."""
     raise DatabaseError("a snapshot is only read; send this to the database itself")
 

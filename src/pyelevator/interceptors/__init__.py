@@ -23,11 +23,7 @@ from pyelevator.interceptors.metrics import Metrics
 from pyelevator.interceptors.prefix import Prefix
 from pyelevator.interceptors.rate_limit import RateLimit
 from pyelevator.interceptors.readonly import read_only
-from pyelevator.interceptors.recording import (
-    Recorder,
-    Replayer,
-    ReplayMismatch,
-)
+from pyelevator.interceptors.recording import Recorder, Replayer, ReplayMismatch
 from pyelevator.interceptors.request_log import RequestLog
 from pyelevator.interceptors.retry import Retry
 from pyelevator.interceptors.tracing import Tracing

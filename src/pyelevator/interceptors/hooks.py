@@ -40,7 +40,7 @@ def hooks(on_request: OnRequest | None = None, on_response: OnResponse | None = 
     return call_hooks
 
 
-def _call(name: str, function: Any, arguments: tuple[Any, ...], types: tuple[type, ...]) -> Any:
+def _call(name: str, function: Any, arguments: tuple[object, ...], types: tuple[type, ...]) -> Any:
     result = function(*arguments) if function is not None else None
     if result is not None and not isinstance(result, types):
         expected = " or ".join(f"a {kind.__name__}" for kind in types)

@@ -70,7 +70,7 @@ class Prefix:
         remove = _RESPONSES.get(type(command))
         return response if remove is None or response.code is not None else remove(self, command, response)
 
-    def remove_from_outcome(self, command: Command, outcome: Any) -> Any:
+    def remove_from_outcome(self, command: Command, outcome: object) -> object:
         """Do the same for an outcome: a response, a bare payload, or an exception."""
         if type(command) not in _RESPONSES or isinstance(outcome, Exception):
             return outcome

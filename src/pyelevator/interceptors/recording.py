@@ -23,7 +23,7 @@ class ReplayMismatch(ElevatorError):
     """A request differs from the next one in the journal; the message shows both."""
 
 
-def _data_to_json(value: Any) -> Any:
+def _data_to_json(value: object) -> object:
     """Convert a value to what JSON can hold."""
     if isinstance(value, bytes):
         try:

@@ -3,11 +3,7 @@
 from pyelevator.application.catalog.catalog import Catalog
 from pyelevator.application.catalog.database import Database
 from pyelevator.application.catalog.names import DEFAULT, LocatedName
-from pyelevator.application.catalog.store import (
-    CatalogError,
-    CatalogLocked,
-    StoreError,
-)
+from pyelevator.application.catalog.store import CatalogError, CatalogLocked, StoreError
 
 __all__ = [
     "DEFAULT",

@@ -61,7 +61,7 @@ class ReadHandler:
 
     handle: Callable[[Engine, Any, Request, Context], Response]
     cost: CostEstimate | None = None
-    from_value: Callable[[Any, bytes | None], Any] | None = None
+    from_value: Callable[[Any, bytes | None], object] | None = None
     returns_value: bool = False
 
     def __call__(self, catalog: Catalog, request: Request, context: Context) -> Response:
@@ -127,7 +127,7 @@ class _WritingHandler(ABC):
             database.lock.release()
 
     @abstractmethod
-    def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> Any:
+    def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> object:
         """Write, and return the payload of the response; raise EngineBusy only without ``wait``."""
 
 
@@ -159,11 +159,11 @@ class UpdateHandler(_WritingHandler):
         count: returns how many operations and checks a command brings.
     """
 
-    decide: Callable[[Any, ReadView], Decision[Any]]
+    decide: Callable[[Any, ReadView], Decision[object]]
     cost: CostEstimate | None = None
     count: Callable[[Any], int] = lambda _: 1
 
-    def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> Any:
+    def write(self, engine: Engine, command: Any, context: Context, *, wait: bool = True) -> object:
         check_batch_size(self.count(command), context)
         sync = command.sync or context.policy.sync
         return engine.update(partial(self.decide, command), sync=sync, wait=wait)

@@ -31,7 +31,7 @@ _MAX_KEYS_READ: Final = 1 << 16
 _REPORTED: Final = 64 << 10
 """Bytes of values for which the space is asked for at once."""
 
-_Run: TypeAlias = tuple[Callable[[list[Any]], Iterable[Any]], int]
+_Run: TypeAlias = tuple[Callable[[list[Any]], Iterable[object]], int]
 """What runs commands together, and how many at once: scans one by one, as each has its rows in the sink of all."""
 
 Handlers: TypeAlias = Mapping[type[Command], Any]
@@ -98,7 +98,7 @@ class _PipelineRun:
     def __attrs_post_init__(self) -> None:
         self.bytes_left = self.context.policy.max_range_bytes
 
-    def run(self, commands: Sequence[Any]) -> None:
+    def run(self, commands: Sequence[Command]) -> None:
         """Collect the outcome of each command (see ``commands.Pipeline``)."""
         runs = {
             kind: (self._run_of(handler), None)
@@ -110,7 +110,7 @@ class _PipelineRun:
                 self.outcomes.extend(run(batch))
                 self.context.cooperation.checkpoint()
 
-    def _groups(self, commands: Sequence[Any], runs: Mapping[type, Any]) -> Iterable[tuple[Any, Iterator[Any]]]:
+    def _groups(self, commands: Sequence[Command], runs: Mapping[type, Any]) -> Iterable[tuple[Any, Iterator[Command]]]:
         """Return the commands that can be run together, each with how; mostly all of them, of one kind."""
         kinds = set(map(type, commands))
         if len(kinds) == 1 and (found := runs.get(kinds.pop())):
@@ -123,7 +123,7 @@ class _PipelineRun:
             return partial(self._each, self._run_update), CHUNK_ROWS
         return (self._multi_get, _MAX_KEYS_READ) if handler.from_value else (partial(self._each, self._run_read), 1)
 
-    def _each(self, run: Callable[[Any], Any], batch: Iterable[Any]) -> Iterator[Any]:
+    def _each(self, run: Callable[[Command], object], batch: Iterable[Command]) -> Iterator[object]:
         """Yield the outcome of each command; the error of one is no other's."""
         for command in batch:
             try:
@@ -132,7 +132,7 @@ class _PipelineRun:
                 outcome = self.context.failure(error, command)
             yield outcome
 
-    def _multi_get(self, batch: list[Any]) -> Iterable[Any]:
+    def _multi_get(self, batch: list[Any]) -> Iterable[object]:
         """Read many keys at once; if that fails, one by one, so that each command has an error of its own."""
         keys = [command.key for command in batch]
         values: Iterable[bytes | None] = map(self.engine.get, keys)
@@ -145,7 +145,7 @@ class _PipelineRun:
                     return collected
         return map(self._value_outcome, batch, repeat(iter(values)))
 
-    def _are_outcomes(self, batch: list[Any], values: Sequence[bytes | None]) -> bool:
+    def _are_outcomes(self, batch: list[Command], values: Sequence[bytes | None]) -> bool:
         """Return True if the values are the outcomes themselves: all exist, and they are not too large together."""
         size = size_of_values(values)
         if size > self.bytes_left or not is_complete(values):
@@ -155,7 +155,7 @@ class _PipelineRun:
         self.bytes_left -= size
         return True
 
-    def _value_outcome(self, command: Any, values: Iterator[bytes | None]) -> Any:
+    def _value_outcome(self, command: Command, values: Iterator[bytes | None]) -> object:
         if self.bytes_left < 0:
             return self._over_limit()
         try:
@@ -165,7 +165,7 @@ class _PipelineRun:
         self._spend(len(payload) if type(payload) is bytes else 0)
         return payload
 
-    def _run_read(self, command: Any) -> Response:
+    def _run_read(self, command: Command) -> Response:
         handle = self.handlers[type(command)].handle
         request, sink = self.request, self.outcomes.row_sink if self.request.row_sink else None
         own = Request(command, request.uid, peer=request.peer, connection=request.connection, row_sink=sink)
@@ -173,7 +173,7 @@ class _PipelineRun:
         self.bytes_left -= size_of(response.payload)  # a scan reports its rows itself
         return response
 
-    def _run_writes(self, batch: list[Any]) -> list[Any]:
+    def _run_writes(self, batch: list[Any]) -> Sequence[object]:
         if self.bytes_left < 0:
             return [self._over_limit()] * len(batch)
         try:
@@ -184,7 +184,7 @@ class _PipelineRun:
             return [self.context.failure(error, batch[0])] * len(batch)
         return [None] * len(batch)
 
-    def _run_update(self, command: Any) -> Any:
+    def _run_update(self, command: Command) -> object:
         payload = self.handlers[type(command)].write(self.engine, command, self.context)
         self._spend(size_of(payload))
         return payload
@@ -202,6 +202,6 @@ class _PipelineRun:
         return Response.from_error(WrongValue(message))
 
 
-def _write_batch_key(command: Any) -> Any:
+def _write_batch_key(command: Command) -> object:
     """Return a key that consecutive writes share if they can be written together."""
     return command.sync if isinstance(command, (Put, Delete)) else id(command)

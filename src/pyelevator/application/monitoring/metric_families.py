@@ -1,12 +1,12 @@
 """Metrics of a server or a proxy, as Prometheus names them: base units, and counters that end in ``_total``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import frozen
 
 from pyelevator.application.monitoring.latencies import Histogram
-from pyelevator.monitoring import DatabaseStats, ServerStats
+from pyelevator.monitoring import DatabaseStats, EngineStats, ServerStats
 
 BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the buckets of durations, in seconds."""
@@ -77,7 +77,7 @@ def _common(stats: ServerStats, histograms: Mapping[str, Histogram]) -> list[Fam
     ]
 
 
-def _outcome_samples(stats: ServerStats) -> Any:
+def _outcome_samples(stats: ServerStats) -> Iterator[tuple[tuple[str, str], int]]:
     for verb, one in stats.requests.items():
         yield (verb, "success"), one.count - sum(one.failures.values())
         for outcome, count in one.failures.items():
@@ -113,7 +113,7 @@ def _queues(stats: ServerStats) -> list[Family]:
 def _databases(databases: Sequence[DatabaseStats]) -> list[Family]:
     engines = [(one.name, one.engine) for one in databases if one.engine is not None]
 
-    def family(kind: str, name: str, help: str, value: Any) -> Family:
+    def family(kind: str, name: str, help: str, value: Callable[[EngineStats], float]) -> Family:
         return Family(kind, name, help, ("database",), [((name_,), value(engine)) for name_, engine in engines])
 
     is_open = [sum(one.is_open is state for one in databases) for state in (True, False)]

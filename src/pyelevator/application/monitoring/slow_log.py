@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from logging import Logger
 from math import inf
 from time import time
-from typing import Any, Final
+from typing import Final
 
 from attrs import evolve
 
@@ -84,7 +84,7 @@ def _shown_key(command: Command) -> str | None:
     return key[:_KEY_SHOWN].decode("utf-8", "backslashreplace") + ("..." if len(key) > _KEY_SHOWN else "")
 
 
-def _first_key(command: Any) -> bytes | None:
+def _first_key(command: Command) -> bytes | None:
     if isinstance(command, Pipeline):
         return _first_key(command.commands[0]) if command.commands else None
     for name in ("key", "start", "prefix"):
