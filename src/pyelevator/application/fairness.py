@@ -18,7 +18,6 @@ class Cooperation:
 
     Python runs one thread at a time, and preempts one that does not yield only after some milliseconds. A thread that
     sleeps yields at once. So a short request that arrives during a long one mostly finds Python free.
-    (Measured: docs/decisions.md.)
 
     Attributes:
         requested: True once a short request has run since the last checkpoint.

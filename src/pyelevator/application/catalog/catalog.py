@@ -109,7 +109,9 @@ class Catalog(Registry):
                     pass
         except (EngineError, OSError) as error:  # the other databases are served all the same
             log.error("%s", error)
-            self._ensure_default()
+            if DEFAULT not in self._index.by_name:  # there is one all the same: its first use says why, or creates it
+                entry = Entry(DEFAULT, str(uuid4()), self._names.path_for(DEFAULT), {}, opened=False)
+                self._index = Index((*self._index.databases, self._database(entry, is_new=True)))
 
     def _load_shared(self, entries: Sequence[Entry]) -> None:
         self._index = Index(tuple(map(self._database, entries)))
@@ -139,12 +141,6 @@ class Catalog(Registry):
 
     def _database(self, entry: Entry, *, is_new: bool = False) -> Database:
         return Database(self._storage, entry, self._open_databases, self._record, is_new=is_new)
-
-    def _ensure_default(self) -> None:
-        """Register a default database even if there is none; its first use says why, or creates it."""
-        if DEFAULT not in self._index.by_name:
-            entry = Entry(DEFAULT, str(uuid4()), self._names.path_for(DEFAULT), {}, opened=False)
-            self._index = Index((*self._index.databases, self._database(entry, is_new=True)))
 
     def on_close(self, callback: Callable[[Engine], None]) -> None:
         """Register a callback that runs with each engine before it is closed, when no request uses it any more.

@@ -258,7 +258,7 @@ class Database:
         with self._exclusively():
             undo = self._storage.prepare(self.entry.path)
             try:
-                self._open_or_register(self._is_new)
+                self._open_or_register()
                 yield
             except BaseException:
                 self._close()
@@ -266,11 +266,11 @@ class Database:
                     undo()
                 raise
 
-    def _open_or_register(self, is_new: bool) -> None:
+    def _open_or_register(self) -> None:
         try:
             self._open()
         except EngineDamaged as error:
-            if is_new:
+            if self._is_new:
                 raise
             self.entry = evolve(self.entry, opened=False)
             log.warning("registering %s as it is: %s", self.entry.name, error)
@@ -328,18 +328,14 @@ class Database:
                 "NAME`, `elevator drop NAME --force`)"
             )
         if self._exists() and not self.entry.opened:
-            self._check_opens()
-
-    def _check_opens(self) -> None:
-        """Open a database that has never been open here, to check that it is one."""
-        try:
-            self._open()
-        except EngineError as error:
-            raise DatabaseError(
-                f"Database {self.entry.name} has never opened, so its files may be another program's and are left "
-                f"as they are; forgetdb takes it off the list, or `elevator forget NAME` ({error})"
-            ) from error
-        self._close()
+            try:  # whether it is a database
+                self._open()
+            except EngineError as error:
+                raise DatabaseError(
+                    f"Database {self.entry.name} has never opened, so its files may be another program's and are left "
+                    f"as they are; forgetdb takes it off the list, or `elevator forget NAME` ({error})"
+                ) from error
+            self._close()
 
     def _destroy(self, *, set_aside: bool) -> None:
         if self.entry.opened and not self._is_new:

@@ -28,7 +28,7 @@ def _unbounded_cost(_: object) -> int:
 
 _PIPELINED_HANDLERS: Final[Mapping[type[Command], Handler]] = {
     commands.Get: ReadHandler(keys.get, from_value=keys.value_or_raise, returns_value=True),
-    commands.Exists: ReadHandler(keys.exists, from_value=keys.is_value),
+    commands.Exists: ReadHandler(keys.exists, from_value=lambda _, value: value is not None),
     commands.MGet: ReadHandler(keys.multi_get, lambda c: len(c.keys)),
     commands.Range: ReadHandler(scans.scan_range, _unbounded_cost),
     commands.Slice: ReadHandler(scans.scan_slice, lambda c: c.count),

@@ -53,12 +53,7 @@ def value_or_raise(command: Get | GetAndDelete, value: bytes | None) -> bytes:
 
 def exists(engine: Engine, command: Exists, request: Request, _: Context) -> Response:
     """Handle an EXISTS."""
-    return Response.ok(is_value(command, engine.get(command.key)), request.id)
-
-
-def is_value(_: Exists, value: bytes | None) -> bool:
-    """Return the payload of an EXISTS."""
-    return value is not None
+    return Response.ok(engine.get(command.key) is not None, request.id)
 
 
 def multi_get(engine: Engine, command: MGet, request: Request, context: Context) -> Response:
