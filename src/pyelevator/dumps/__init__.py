@@ -15,21 +15,12 @@ DumpTotals(databases=1, pairs=1, nbytes=6)
 b'123'
 """
 
-from pyelevator.dumps.binary import (
-    COMPRESSIONS,
-    BinaryReader,
-    BinaryWriter,
-)
+from pyelevator.dumps.binary import COMPRESSIONS, BinaryReader, BinaryWriter
 from pyelevator.dumps.dumping import dump
 from pyelevator.dumps.loading import LoadOptions, load
 from pyelevator.dumps.positions import PositionFiles
 from pyelevator.dumps.reading import check_dump, open_dump
-from pyelevator.dumps.records import (
-    DumpError,
-    DumpReader,
-    DumpTotals,
-    DumpWriter,
-)
+from pyelevator.dumps.records import DumpError, DumpReader, DumpTotals, DumpWriter
 from pyelevator.dumps.text import JsonLinesReader, JsonLinesWriter
 
 __all__ = [

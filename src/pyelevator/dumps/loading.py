@@ -1,7 +1,7 @@
 """Loading a dump into databases, in batches, from where an interrupted load has come to."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from attrs import define, evolve, field, frozen
 
@@ -12,7 +12,6 @@ from pyelevator.dumps.positions import Position, PositionFiles
 from pyelevator.dumps.records import (
     DatabaseEnd,
     DatabaseStart,
-    DumpEnd,
     DumpError,
     DumpReader,
     DumpStart,
@@ -101,7 +100,15 @@ def load(
     """
     loader = _Loader(client, reader, options or LoadOptions(), positions, on_progress)
     for record in reader:
-        _STEPS[type(record)](loader, record)
+        match record:
+            case DumpStart():
+                loader.dump = record.id
+            case DatabaseStart():
+                loader.start_database(record.name)
+            case Pairs():
+                loader.write(record)
+            case DatabaseEnd():
+                loader.end_database()
     loader.finish()
     return loader.totals
 
@@ -120,20 +127,17 @@ class _Loader:
     bounds_buffers: bool = True
     totals: DumpTotals = field(factory=DumpTotals)
 
-    def start(self, record: DumpStart) -> None:
-        self.dump = record.id
-
-    def start_database(self, record: DatabaseStart) -> None:
-        if self.options.databases and record.name not in self.options.databases:
+    def start_database(self, source: str) -> None:
+        if self.options.databases and source not in self.options.databases:
             return
         if self.loaded and self.options.to_db is not None:
             raise DumpError(SEVERAL)
-        self.loaded.append(record.name)
-        name = self.options.to_db or record.name
+        self.loaded.append(source)
+        name = self.options.to_db or source
         self._connect(name)
         position = Position(
             self.dump,
-            record.name,
+            source,
             self.client._handle.uid or "",
             self.options.prefix.hex(),
             0,
@@ -231,7 +235,7 @@ class _Loader:
         if self.positions is not None and self.dump:
             self.positions.write(target.position)
 
-    def end_database(self, _: DatabaseEnd) -> None:
+    def end_database(self) -> None:
         target, self.target = self.target, None
         if target is not None:
             self._flush(target, is_due=True)
@@ -244,13 +248,3 @@ class _Loader:
             raise DumpError(f"the dump has no database {', '.join(missing)}")
         if self.positions is not None:
             self.positions.remove()
-
-
-_STEPS: Final[Mapping[type, Callable[[_Loader, Any], None]]] = {
-    DumpStart: _Loader.start,
-    DatabaseStart: _Loader.start_database,
-    Pairs: _Loader.write,
-    DatabaseEnd: _Loader.end_database,
-    DumpEnd: lambda *_: None,
-}
-"""Kind of a record -> what a load does with it."""

@@ -1,9 +1,6 @@
 """The engine seam: an open database of ordered bytes keys, and the storage that opens, repairs and destroys it."""
 
-from pyelevator.engines.base.engine import (
-    Decision,
-    Engine,
-)
+from pyelevator.engines.base.engine import Decision, Engine
 from pyelevator.engines.base.errors import (
     EngineBusy,
     EngineConflict,
@@ -19,10 +16,7 @@ from pyelevator.engines.base.errors import (
     OptionValueError,
     SnapshotLost,
 )
-from pyelevator.engines.base.storage import (
-    Capability,
-    Storage,
-)
+from pyelevator.engines.base.storage import Capability, Storage
 from pyelevator.engines.base.views import (
     Bounds,
     OnValues,

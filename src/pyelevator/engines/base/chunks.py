@@ -60,12 +60,12 @@ class ChunkedScan(Closing):
         self._rows = iter(())
 
 
-def _take_pairs(rows: Iterator[Any], target_bytes: int) -> Chunk:
+def _take_pairs(rows: Iterator[tuple[bytes, bytes]], target_bytes: int) -> Chunk:
     """Take pairs in one flat loop, as ranges are long.
 
     They are counted row by row, so that no second large one is read without need.
     """
-    taken: list[Any] = []
+    taken: list[tuple[bytes, bytes]] = []
     add = taken.append
     size = 0
     for row in rows:
@@ -77,8 +77,8 @@ def _take_pairs(rows: Iterator[Any], target_bytes: int) -> Chunk:
     return taken, size
 
 
-def _take_strings(rows: Iterator[Any], target_bytes: int) -> Chunk:
-    taken: list[Any] = []
+def _take_strings(rows: Iterator[bytes], target_bytes: int) -> Chunk:
+    taken: list[bytes] = []
     add = taken.append
     size = 0
     for row in rows:

@@ -178,12 +178,8 @@ def partial_directory(path: str) -> Iterator[DirectoryHandle]:
     It is removed if the block raises. If the process is killed, ``.NAME.partial`` stays, until the next backup of this
     name.
 
-    Args:
-        path: resolved; nothing may be there.
-
     Raises:
         EngineError: something is there, or another backup is being written there.
-        OSError: it cannot be made.
     """
     parent_path, name = os.path.split(path)
     with DirectoryHandle(parent_path, create=True, parents=True) as parent:

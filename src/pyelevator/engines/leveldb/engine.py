@@ -10,16 +10,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from attrs import evolve
 
 from pyelevator.commands import PUT, BatchOp
-from pyelevator.engines.base import (
-    Bounds,
-    Decision,
-    Engine,
-    EngineBusy,
-    EngineError,
-    OnValues,
-    ReadView,
-    Storage,
-)
+from pyelevator.engines.base import Bounds, Decision, Engine, EngineBusy, EngineError, OnValues, ReadView, Storage
 from pyelevator.engines.leveldb import backup as backups
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
 from pyelevator.engines.leveldb.binding.loading import LAST_KEY, library_name
@@ -65,16 +56,8 @@ class LevelDbEngine(LevelDbReader, Engine):
 
     Args:
         storage: opens the databases of backups.
-        path: of the database, for errors.
-        source: the binding's database.
-        options: that it was opened with.
         row_cache: bytes of pairs to cache.
-        directory: of the database.
         resources: what is closed after the database: the directory, its lock, the memory of the write buffer.
-
-    Attributes:
-        rows: the pairs that were read with ``fill_cache=True``.
-        view_class: reads a snapshot.
     """
 
     view_class: ClassVar[type[LevelDbReader]] = LevelDbReader

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import evolve
+from psycopg.pq.abc import PGresult
 
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import (
@@ -23,7 +24,6 @@ from pyelevator.engines.base import (
     chunks_of,
 )
 from pyelevator.engines.postgresql.client import Client
-from pyelevator.engines.postgresql.connections.binding import PGresult
 from pyelevator.engines.postgresql.connections.connection import Connection, rows_of, value_of
 from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, UNAVAILABLE, LostConnection, MissingRelation
 from pyelevator.engines.postgresql.snapshots import SharedTransaction, Snapshot

@@ -62,10 +62,10 @@ class PostgreSqlStorage(Storage):
                     raise EngineGone(f"Database {path.removeprefix(UID_PATH)} doesn't exist")
                 table = self._create_unnamed(path)
             return PostgreSqlEngine(
-                self.client, partial(self.databases.find, path), table, partial(self._release, path)
+                self.client, partial(self.databases.find, path), table, partial(self._open.discard, path)
             )
         except BaseException:
-            self._release(path)
+            self._open.discard(path)
             raise
 
     def catalog_store(self) -> PostgreSqlCatalogStore:
@@ -103,6 +103,3 @@ class PostgreSqlStorage(Storage):
     def _check_closed(self, path: str) -> None:
         if path in self._open:
             raise EngineError(f"{path} is open already")
-
-    def _release(self, path: str) -> None:
-        self._open.discard(path)

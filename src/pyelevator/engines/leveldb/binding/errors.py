@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
@@ -51,7 +51,7 @@ class ErrorTranslator:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
         if isinstance(error, EngineError):
             error.args, error.path = (self._with_real_path(str(error)),), self.path
         elif error is not None and is_backend_error(error):

@@ -50,8 +50,6 @@ class LevelDbReader(ReadView):
     """The reads that a database and a snapshot share.
 
     Args:
-        source: the binding's object.
-        errors: translates errors of the binding.
         verify: True to check the checksum of each block.
         approximate_size: returns about how many bytes of files lie between two keys.
         check_tables: raises if a table is missing; called if a point read finds nothing.

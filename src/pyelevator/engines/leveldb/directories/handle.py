@@ -19,15 +19,12 @@ OWN_MODE: Final = 0o700
 
 
 def open_directory(path: str, *, create: bool = False, parents: bool = False) -> int:
-    """Open a directory without following a symbolic link anywhere on the way.
+    """Open a directory without following a symbolic link anywhere on the way, and return its descriptor.
 
     Args:
         path: of the directory; links in it were resolved when it was chosen, so there should be none now.
         create: True creates the directory if it is missing, for its owner alone; its parents must exist.
         parents: True creates those, too.
-
-    Returns:
-        Its file descriptor.
 
     Raises:
         OSError: it is missing, or not a directory, or its path has a symbolic link.
@@ -79,8 +76,6 @@ class DirectoryHandle(Closing):
     """An open directory, and a name that always leads to it.
 
     Attributes:
-        path: as given.
-        descriptor: of the open directory.
         name: a path that leads to the directory as long as it is open, whatever ``path`` leads to. It is ``path`` on a
             system without such names.
 

@@ -27,12 +27,7 @@ class LiveTables:
         self._check = 0
 
     def check(self) -> None:
-        """Check that all of them exist.
-
-        Raises:
-            FileNotFoundError: one is missing.
-            OSError: the directory cannot be read.
-        """
+        """Raise FileNotFoundError if one is missing."""
         changed = os.fstat(self._descriptor).st_mtime_ns
         if changed != self._check:
             self._check_directory()

@@ -43,11 +43,7 @@ def has_database(path: str) -> bool:
 
 
 def data_files(path: str) -> list[Path]:
-    """Return the files of a database; none if there is no directory.
-
-    Raises:
-        OSError: the directory cannot be read.
-    """
+    """Return the files of a database; none if there is no directory."""
     try:
         return [Path(path, file.name) for file in list_files(path) if file.kind in DATABASE_KINDS]
     except (FileNotFoundError, NotADirectoryError):
@@ -107,11 +103,7 @@ def mark_creation(inspection: Inspection) -> Iterator[None]:
 
 
 def check_links(path: str) -> None:
-    """Refuse a directory in which files with LevelDB's names are symbolic links: they may be of any database.
-
-    Raises:
-        EngineForeign: some are.
-    """
+    """Refuse a directory in which files with LevelDB's names are symbolic links: they may be of any database."""
     with os.scandir(path) as entries:
         links = sorted([entry.name for entry in entries if entry.is_symlink() and parse_file_name(entry.name)])
     if links:
@@ -122,11 +114,7 @@ def check_links(path: str) -> None:
 
 
 def check_opening(inspection: Inspection) -> None:
-    """Refuse to open a directory of which LevelDB would lose or delete something.
-
-    Raises:
-        EngineForeign, EngineDamaged: the text says what is there, and what to do.
-    """
+    """Refuse to open a directory of which LevelDB would lose or delete something."""
     _check_own(inspection)
     if not inspection.is_valid and not is_vacant(inspection):
         raise (
@@ -139,11 +127,7 @@ def check_opening(inspection: Inspection) -> None:
 
 
 def check_creation(inspection: Inspection) -> None:
-    """Refuse to create or adopt a database among files that are not a valid one.
-
-    Raises:
-        EngineForeign: LevelDB would overwrite or delete them.
-    """
+    """Refuse to create or adopt a database among files that are not a valid one: LevelDB would delete them."""
     if is_unfinished(inspection.path):
         return
     _check_own(inspection)
@@ -152,12 +136,7 @@ def check_creation(inspection: Inspection) -> None:
 
 
 def check_repair(inspection: Inspection, *, force: bool) -> None:
-    """Refuse to repair what is not certainly a LevelDB of this kind; ``force`` permits it if there is only doubt.
-
-    Raises:
-        EngineForeign: a repair would lose the data.
-        EngineError: there is no database.
-    """
+    """Refuse to repair what is not certainly a LevelDB of this kind; ``force`` permits it if there is only doubt."""
     if is_unfinished(inspection.path):
         return
     if inspection.foreign:
@@ -174,11 +153,7 @@ def check_repair(inspection: Inspection, *, force: bool) -> None:
 
 
 def check_removal(inspection: Inspection) -> None:
-    """Refuse to remove what is not certainly a LevelDB of this kind.
-
-    Raises:
-        EngineForeign: it is or may be another program's.
-    """
+    """Refuse to remove what is not certainly a LevelDB of this kind."""
     if inspection.foreign:
         raise EngineForeign(f"{inspection.path} is {inspection.foreign}; its files are not removed")
     if not inspection.is_leveldb and not is_vacant(inspection) and any(map(file_size, data_files(inspection.path))):
@@ -239,11 +214,7 @@ def remove(path: str, names: Iterable[str]) -> None:
 
 
 def destroy(path: str, *, set_aside: bool) -> None:
-    """Remove the files of a closed database; see ``Storage.destroy``.
-
-    Raises:
-        EngineError, OSError: as ``lock_and_inspect`` and ``check_removal``.
-    """
+    """Remove the files of a closed database; see ``Storage.destroy``."""
     if not is_directory(path) or not _has_own_files(path, set_aside=set_aside):
         return
     inspection, lock = lock_and_inspect(path, check_removal)
@@ -281,11 +252,7 @@ def _files_set_aside(lost: Path) -> Iterator[Path]:
 
 
 def check_lost(path: str) -> None:
-    """Check that files can be set aside in a database's directory.
-
-    Raises:
-        EngineError: what has the name of the directory for them is none, or a link to one, which may be anyone's.
-    """
+    """Refuse to set files aside where their directory would be something else, or a link, which may be anyone's."""
     lost = Path(path, LOST_DIR)
     if os.path.lexists(lost) and not is_directory(lost, follow_links=False):
         raise EngineError(f"{lost} is no directory, and what a repair sets aside goes there; move it elsewhere")

@@ -76,11 +76,7 @@ def parse_file_name(name: str) -> FileName | None:
 
 
 def list_files(directory: str) -> Iterator[FileName]:
-    """Return the files of a directory that LevelDB takes for its own.
-
-    Raises:
-        OSError: the directory cannot be read.
-    """
+    """Return the files of a directory that LevelDB takes for its own."""
     return filter(None, map(parse_file_name, os.listdir(directory)))  # noqa: PTH208 - names are all that is needed
 
 

@@ -20,9 +20,6 @@ def find_hidden_records(descriptor: int) -> str | None:
     """Return why LevelDB would silently skip records of a log or a manifest; None if it would not.
 
     Only the last block, and blocks with zeros, are checked: elsewhere LevelDB itself reports what it cannot read.
-
-    Raises:
-        OSError: it cannot be read.
     """
     size = os.fstat(descriptor).st_size
     for start, block in _blocks(descriptor, size):

@@ -18,11 +18,7 @@ _MAX_BYTES: Final = 64 << 20
 
 
 def has_unlogged_writes(path: Path, last: int, logs: Iterable[Path]) -> bool:
-    """Return True if a table has writes after the sequence number ``last`` that are in none of the logs.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
+    """Return True if a table has writes after the sequence number ``last`` that are in none of the logs."""
     with path.open("rb") as file:
         later = {number for number in _read_table_sequences(file.fileno()) if number > last}
     ranges = [_read_log_sequences(log) for log in logs] if later else []

@@ -12,7 +12,10 @@ from time import monotonic
 from typing import Any, Final
 from weakref import WeakSet
 
-from pyelevator.engines.postgresql.connections.binding import PGconn, PGresult, Transformer, pq
+from psycopg import pq
+from psycopg.adapt import Transformer
+from psycopg.pq.abc import PGconn, PGresult
+
 from pyelevator.engines.postgresql.connections.errors import LostConnection, NothingSent, error_for
 
 _OK: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
@@ -87,11 +90,6 @@ class Connection:
         self._pg.notice_handler = self._on_notice
         self._socket = socket.socket(fileno=os.dup(self._pg.socket))
         watchdog.watch(self)
-
-    @property
-    def pid(self) -> int:
-        """The process of the server at the other end."""
-        return int(self._pg.backend_pid)
 
     def query(self, sql: bytes, parameters: Sequence[bytes | None], until: float) -> PGresult:
         """Execute a statement, which is prepared at its first use; parameters and results are binary.

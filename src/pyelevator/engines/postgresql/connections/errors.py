@@ -4,14 +4,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pyelevator.engines.base import (
-    EngineConflict,
-    EngineError,
-    EngineFileError,
-    EngineTooLarge,
-    EngineUnavailable,
-)
-from pyelevator.engines.postgresql.connections.binding import PGresult, pq
+from psycopg import pq
+from psycopg.pq.abc import PGresult
+
+from pyelevator.engines.base import EngineConflict, EngineError, EngineFileError, EngineTooLarge, EngineUnavailable
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 
+from psycopg.pq.abc import PGresult
+
 from pyelevator.engines.base import EngineUnavailable
-from pyelevator.engines.postgresql.connections.binding import PGresult
 from pyelevator.engines.postgresql.connections.connection import Connection
 from pyelevator.engines.postgresql.connections.errors import UNAVAILABLE, LostConnection
 

@@ -7,8 +7,10 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qsl, quote, urlencode
 
 from attrs import frozen
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import ProgrammingError
 
-from pyelevator.engines.postgresql.connections.binding import ProgrammingError, conninfo_to_dict, make_conninfo, pq
 from pyelevator.errors import UsageError
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,39}")
@@ -98,7 +100,7 @@ def _endpoints(given: Mapping[str, Any]) -> list[bytes]:
     """Return a connection string for each server; the engine itself finds the primary among them."""
     common = {"application_name": "elevator", **given}
     added = _defaults(given.get("service"))
-    lists = {name: _split(given.get(name) or added.get(name)) for name in ("host", "hostaddr", "port")}
+    lists = {name: (given.get(name) or added.get(name) or "").split(",") for name in ("host", "hostaddr", "port")}
     size = max(len(lists["host"]), len(lists["hostaddr"]))
     if size < 2:
         return [make_conninfo(**common).encode()]
@@ -124,11 +126,7 @@ def _defaults(service: str | None) -> dict[str, str]:
             del os.environ["PGSERVICE"]
 
 
-def _split(value: str | None) -> Sequence[str]:
-    return value.split(",") if value else ()
-
-
 def _nth(lists: Mapping[str, Sequence[str]], index: int) -> dict[str, str]:
     """Return host, address and port of one server; a single port is that of all."""
-    values = {name: values[index if len(values) > 1 else 0] for name, values in lists.items() if values}
+    values = {name: values[index if len(values) > 1 else 0] for name, values in lists.items()}
     return {name: value for name, value in values.items() if value}

@@ -28,7 +28,7 @@ class Table:
     """
 
     def __init__(self, schema: str, relation: int, uid: str) -> None:
-        self.relation, self.uid = relation, uid
+        self.relation = relation
         self.pairs = f"{schema}.pairs_{relation}"
         self.gone = f"Database {uid} doesn't exist"
         write = f"{schema}.write_{relation}"
