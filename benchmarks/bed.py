@@ -14,7 +14,7 @@ from attrs import frozen
 
 from benchmarks import peers
 from pyelevator import Elevator
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.loadtest.processes import LoadProcesses
 from pyelevator.loadtest.workloads import connect, pairs
 from pyelevator.testing.servers import ServerProcess

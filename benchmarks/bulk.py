@@ -18,7 +18,7 @@ from benchmarks.measure import Goal, Row, compare, rate
 from pyelevator import Elevator
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import Range
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.loadtest.processes import merge
 from pyelevator.loadtest.workloads import connect, key
 from pyelevator.messages import Request

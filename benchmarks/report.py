@@ -12,7 +12,7 @@ import zmq
 from benchmarks import cluster, connections, curves, handover, idle, spread, stages
 from benchmarks.bed import Bed, Plan
 from benchmarks.measure import HEADINGS, Row, table
-from pyelevator.engines.leveldb.binding.loading import DISTRIBUTIONS, load_binding
+from pyelevator.engines.leveldb.binding.library import DISTRIBUTIONS, load_binding
 from pyelevator.native import load_native
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "benchmarks.md"

@@ -6,7 +6,7 @@ import pytest
 
 from pyelevator import Elevator, UsageError
 from pyelevator.application import Application
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.testing.bulk_ranges import BulkRangeConformance
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import serve

@@ -12,7 +12,7 @@ from pyelevator_native import leveldb, messages, pages
 
 from pyelevator import native
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.binding.loading import load_binding, load_library
+from pyelevator.engines.leveldb.binding.library import load_binding, load_library
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.servers import ServerProcess
 
@@ -36,7 +36,7 @@ def test_a_binding_that_the_program_uses_itself_comes_first(monkeypatch):
 
 def test_the_extension_is_used_where_it_is_installed(monkeypatch):
     monkeypatch.delenv("PYELEVATOR_NATIVE", raising=False)
-    program = "from pyelevator.engines.leveldb.binding.loading import load_library; print(load_library().__name__)"
+    program = "from pyelevator.engines.leveldb.binding.library import load_library; print(load_library().__name__)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "pyelevator_native.leveldb\n"
 

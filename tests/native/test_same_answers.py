@@ -13,7 +13,7 @@ from pyelevator.commands import DELETE, PUT, Batch, Count, MGet, Pipeline, Range
 from pyelevator.engines.base import Bounds
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.leveldb.engine import LevelDbEngine
-from pyelevator.engines.leveldb.native import NativeEngine
+from pyelevator.engines.leveldb.native_engine import NativeEngine
 from pyelevator.messages import Request
 from support.optional import unwrap
 

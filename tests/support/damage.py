@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from pyelevator.engines.leveldb.format.checksums import masked_crc
-from pyelevator.engines.leveldb.format.records import HEADER
-from pyelevator.engines.leveldb.format.tables import BlockHandle, Table
+from pyelevator.engines.leveldb.format.log_records import HEADER
+from pyelevator.engines.leveldb.format.table_files import BlockHandle, TableFile
 
 
 def flip(file: Path, place: Callable[[Path], int], bit: int = 0) -> None:
@@ -26,10 +26,10 @@ def blocks(table: Path) -> Sequence[BlockHandle]:
 T = TypeVar("T")
 
 
-def _of_table(table: Path, call: Callable[[Table], T]) -> T:
+def _of_table(table: Path, call: Callable[[TableFile], T]) -> T:
     descriptor = os.open(table, os.O_RDONLY)
     try:
-        return call(Table(descriptor))
+        return call(TableFile(descriptor))
     finally:
         os.close(descriptor)
 

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 from pyelevator.engines.leveldb.format.checksums import masked_crc
-from pyelevator.engines.leveldb.format.tables import Table
+from pyelevator.engines.leveldb.format.table_files import TableFile
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 2097152\n" % (b"4d7a" * 16)
 ANNEX_POINTER = b"/annex/objects/SHA256E-s2097152--" + b"4d7a" * 16 + b"\n"
@@ -30,7 +30,7 @@ def blocks_of(table):
     """The handles of the table's data blocks."""
     descriptor = os.open(table, os.O_RDONLY)
     try:
-        return Table(descriptor).blocks()[1:]
+        return TableFile(descriptor).blocks()[1:]
     finally:
         os.close(descriptor)
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 import zmq
 from attrs import frozen
 
-from pyelevator.engines.leveldb.binding.loading import DISTRIBUTIONS, load_binding
+from pyelevator.engines.leveldb.binding.library import DISTRIBUTIONS, load_binding
 
 BEGIN = "<!-- Below this line everything is written by `make torture`. -->"
 END = "<!-- End of what `make torture` writes. -->"

@@ -10,7 +10,7 @@ import pytest
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError, EngineForeign
 from pyelevator.engines.leveldb import LevelDbStorage, repair
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.engines.progress import reporting
 from support.leveldb_files import blocks_of, checksums
 

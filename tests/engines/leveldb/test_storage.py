@@ -12,7 +12,7 @@ from pyelevator.commands import DELETE, PUT
 from pyelevator.engines import leveldb
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineFileError
 from pyelevator.engines.leveldb import LevelDbStorage, backup
-from pyelevator.engines.leveldb.binding.loading import DISTRIBUTIONS, load_binding
+from pyelevator.engines.leveldb.binding.library import DISTRIBUTIONS, load_binding
 from pyelevator.errors import MissingExtra
 from pyelevator.testing.engine_updates import UpdatingEngineConformance
 from support.damage import flip, last_block

@@ -12,7 +12,7 @@ from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, DbCreate, DbDrop, DbForget, DbList, Exists, Get, MGet, Pipeline, Range
 from pyelevator.engines.base import Bounds, EngineDamaged, OptionTypeError, OptionValueError
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.engines.leveldb.inspection import inspect
 from pyelevator.errors import DatabaseError, ErrorCode, ServerRuntimeError
 from pyelevator.messages import Request

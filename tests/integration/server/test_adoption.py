@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pyelevator import DatabaseError, Elevator
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.testing.servers import ServerProcess
 from support.eventually import eventually
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from pyelevator import Elevator, ElevatorError
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.testing.servers import ServerProcess
 from support.rights import without_overrides
 

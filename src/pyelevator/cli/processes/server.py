@@ -93,7 +93,7 @@ def describe_engine(settings: ServerSettings) -> str:
     """Return where the data is, and what reads it."""
     if settings.engine != "leveldb":
         return scheme_of(settings.engine) or settings.engine
-    from pyelevator.engines.leveldb.binding.loading import is_native, load_library
+    from pyelevator.engines.leveldb.binding.library import is_native, load_library
 
     return f"data {settings.data}, leveldb{', native' if is_native(load_library()) else ''}"
 

@@ -79,7 +79,7 @@ _CHUNK: Final = 1 << 14
 """Keys of a request that are unpacked, sorted and read before the next."""
 
 
-_ANY_SIZE: Final = 1 << 62
+ANY_SIZE: Final = 1 << 62
 """More bytes than any chunk has."""
 
 
@@ -207,7 +207,7 @@ class ReadView(Closing, ABC):
         """
         total = 0
         with self.chunks(evolve(bounds, include_key=False, include_value=False)) as chunks:
-            while found := len(chunks.read(_CHUNK, _ANY_SIZE)[0]):
+            while found := len(chunks.read(_CHUNK, ANY_SIZE)[0]):
                 total += found
                 checkpoint()
         return total

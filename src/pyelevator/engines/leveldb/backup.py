@@ -21,9 +21,9 @@ from pyelevator.engines.base.errors import describe_damage
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
 from pyelevator.engines.leveldb.format import FormatError
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, list_files, missing_file
+from pyelevator.engines.leveldb.format.log_records import complete_length
 from pyelevator.engines.leveldb.format.manifest import Manifest, read_manifest
-from pyelevator.engines.leveldb.format.records import complete_length
-from pyelevator.paths import sync_file
+from pyelevator.paths import NEW_FILE, sync_file
 
 _ATTEMPTS: Final = 100
 _COPY_BYTES: Final = 1 << 20
@@ -32,7 +32,6 @@ _NO_LINKS: Final = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.
 """What the system says where a file cannot be linked."""
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class CannotLink(Exception):
@@ -74,7 +73,7 @@ def _chunks(log: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _write_new(target: DirectoryHandle, name: str, chunks: Iterable[bytes]) -> None:
-    with os.fdopen(os.open(name, _NEW, 0o600, dir_fd=target.descriptor), "wb") as file:
+    with os.fdopen(os.open(name, NEW_FILE, 0o600, dir_fd=target.descriptor), "wb") as file:
         file.writelines(chunks)
         sync_file(file)
 

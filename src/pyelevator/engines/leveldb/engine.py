@@ -13,7 +13,7 @@ from pyelevator.commands import PUT, BatchOp
 from pyelevator.engines.base import Bounds, Decision, Engine, EngineBusy, EngineError, OnValues, ReadView, Storage
 from pyelevator.engines.leveldb import backup as backups
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
-from pyelevator.engines.leveldb.binding.loading import LAST_KEY, library_name
+from pyelevator.engines.leveldb.binding.library import LAST_KEY, library_name
 from pyelevator.engines.leveldb.binding.reader import LevelDbReader
 from pyelevator.engines.leveldb.binding.statistics import parse_levels, read_properties, size_of_tables
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle

@@ -24,7 +24,7 @@ from attrs import evolve, frozen
 
 from pyelevator.commands import RepairReport
 from pyelevator.engines.base import EngineError
-from pyelevator.engines.leveldb.binding.loading import LAST_KEY
+from pyelevator.engines.leveldb.binding.library import LAST_KEY
 from pyelevator.engines.leveldb.directories.operations import (
     COMPLETE_DIR,
     LOST_DIR,
@@ -38,7 +38,7 @@ from pyelevator.engines.leveldb.directories.operations import (
     remove_directory,
 )
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
-from pyelevator.engines.leveldb.format.records import is_truncated
+from pyelevator.engines.leveldb.format.log_records import is_truncated
 from pyelevator.engines.leveldb.inspection import Inspection
 from pyelevator.engines.leveldb.inspection.hidden_records import correct_lengths, find_hidden_records
 from pyelevator.engines.progress import report

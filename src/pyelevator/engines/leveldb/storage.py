@@ -12,12 +12,12 @@ from typing import Any, Final, Self
 from pyelevator.commands import OptionValue, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, OptionValueError, Storage
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
-from pyelevator.engines.leveldb.binding.loading import is_native, load_library
+from pyelevator.engines.leveldb.binding.library import is_native, load_library
 from pyelevator.engines.leveldb.directories import operations as directories
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle
 from pyelevator.engines.leveldb.engine import LevelDbEngine
 from pyelevator.engines.leveldb.inspection import inspect
-from pyelevator.engines.leveldb.native import NativeEngine
+from pyelevator.engines.leveldb.native_engine import NativeEngine
 from pyelevator.engines.leveldb.repair import RepairLibrary, repair
 from pyelevator.engines.leveldb.write_buffers import WriteBuffers
 from pyelevator.engines.options import OPTION_NAMES, WRITE_BUFFERS_BYTES, check_options, describe_unknown_option

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, Final
 
 from pyelevator.engines.base import EngineError
-from pyelevator.engines.postgresql.client import Client
-from pyelevator.engines.postgresql.connections.connection import Connection, rows_of
+from pyelevator.engines.postgresql.cluster_client import ClusterClient
 from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, MissingDatabase, MissingRelation
-from pyelevator.engines.postgresql.tables.statements import Table
+from pyelevator.engines.postgresql.connections.libpq import Connection, rows_of
+from pyelevator.engines.postgresql.tables.statements import PairsTable
 from pyelevator.engines.postgresql.writes import Writer
 
 _USER: Final = "catalog"
@@ -19,7 +19,7 @@ _USER: Final = "catalog"
 class Databases:
     """Creates, finds and drops databases; each change is one transaction."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClusterClient) -> None:
         self.client = client
         self._writer = Writer(client)
         schema = client.settings.schema
@@ -30,10 +30,10 @@ class Databases:
         self._garbage = f"SELECT relation FROM {schema}.garbage".encode()
         self._expire = f"DELETE FROM {schema}.tokens WHERE at < now() - interval '1 hour'".encode()
 
-    def find(self, path: str) -> Table | None:
+    def find(self, path: str) -> PairsTable | None:
         """Return the present table of the database at a path; None if there is none."""
         found = self.query(self._find, (path_bytes(path),))
-        return Table(self.client.settings.schema, found[0][0], found[0][1].decode()) if found else None
+        return PairsTable(self.client.settings.schema, found[0][0], found[0][1].decode()) if found else None
 
     def create(self, path: str, name: str | None, uid: str, options: Mapping[str, object]) -> None:
         """Create a database, its table and its row in the catalog in one transaction.

@@ -23,10 +23,10 @@ from pyelevator.engines.base import (
     ReadView,
     chunks_of,
 )
-from pyelevator.engines.postgresql.client import Client
-from pyelevator.engines.postgresql.connections.connection import Connection, rows_of, value_of
+from pyelevator.engines.postgresql.cluster_client import ClusterClient
 from pyelevator.engines.postgresql.connections.errors import INCOMPLETE, UNAVAILABLE, LostConnection, MissingRelation
-from pyelevator.engines.postgresql.snapshots import SharedTransaction, Snapshot
+from pyelevator.engines.postgresql.connections.libpq import Connection, rows_of, value_of
+from pyelevator.engines.postgresql.shared_snapshots import SharedSnapshot, SharedTransaction
 from pyelevator.engines.postgresql.tables.changes import Changes
 from pyelevator.engines.postgresql.tables.scans import (
     PART_ROWS,
@@ -38,7 +38,7 @@ from pyelevator.engines.postgresql.tables.scans import (
     measure,
     open_cursor,
 )
-from pyelevator.engines.postgresql.tables.statements import Table
+from pyelevator.engines.postgresql.tables.statements import PairsTable
 from pyelevator.engines.postgresql.writes import Writer
 
 T = TypeVar("T")
@@ -65,7 +65,11 @@ class PostgreSqlEngine(Engine):
     """
 
     def __init__(
-        self, client: Client, find_table: Callable[[], Table | None], table: Table, on_close: Callable[[], None]
+        self,
+        client: ClusterClient,
+        find_table: Callable[[], PairsTable | None],
+        table: PairsTable,
+        on_close: Callable[[], None],
     ) -> None:
         self._client, self._find_table, self._on_close = client, find_table, on_close
         self._writer = Writer(client)
@@ -96,7 +100,7 @@ class PostgreSqlEngine(Engine):
         """Open a cursor in a transaction of its own, which ends with the scan."""
         return self._on_table(lambda table: self._scan(table, bounds))
 
-    def _scan(self, table: Table, bounds: Bounds) -> Iterator[Any]:
+    def _scan(self, table: PairsTable, bounds: Bounds) -> Iterator[Any]:
         until = self._client.deadline()
         self._client.prepare(until)
         opening = b"BEGIN READ ONLY; " + open_cursor("scan", table.pairs, bounds)
@@ -149,10 +153,12 @@ class PostgreSqlEngine(Engine):
                 failing.pop_all()
         return views
 
-    def _view(self, transaction: SharedTransaction, table: Table) -> Snapshot:
+    def _view(self, transaction: SharedTransaction, table: PairsTable) -> SharedSnapshot:
         snapshots = self._client.snapshots
         seconds = self._client.settings.call_timeout
-        snapshot = Snapshot(table, snapshots, snapshots.share(transaction), seconds, partial(self._missing, table))
+        snapshot = SharedSnapshot(
+            table, snapshots, snapshots.share(transaction), seconds, partial(self._missing, table)
+        )
         try:
             snapshot.check_existence()
         except BaseException:
@@ -168,7 +174,7 @@ class PostgreSqlEngine(Engine):
         return self._read(lambda table, connection, until: table.size(connection, until))
 
     def count(self, bounds: Bounds, checkpoint: Callable[[], None] = lambda: None) -> int:
-        def count_rows(table: Table, execute: Execute) -> int:
+        def count_rows(table: PairsTable, execute: Execute) -> int:
             counted = evolve(bounds, include_key=False, include_value=False)
             total, opening = 0, declare("counted", table.pairs, counted)
             while True:
@@ -181,7 +187,7 @@ class PostgreSqlEngine(Engine):
         return self._read_parts(count_rows)
 
     def range_size(self, start: bytes | None, stop: bytes | None) -> int:
-        def measure_rows(table: Table, execute: Execute) -> int:
+        def measure_rows(table: PairsTable, execute: Execute) -> int:
             total, rest = 0, Bounds(start, stop, include_stop=False)
             while True:
                 end = value_of(execute(find_part_end(table.pairs, rest)))
@@ -193,13 +199,13 @@ class PostgreSqlEngine(Engine):
 
         return self._read_parts(measure_rows)
 
-    def _read_parts(self, read: Callable[[Table, Execute], int]) -> int:
+    def _read_parts(self, read: Callable[[PairsTable, Execute], int]) -> int:
         """Call with what executes statements at one moment, each of which has the time of a call for a part.
 
         So a range of any size may be read, and yet a server that does not answer is noticed soon.
         """
 
-        def call(table: Table, connection: Connection, until: float) -> int:
+        def call(table: PairsTable, connection: Connection, until: float) -> int:
             prefixes = chain([_BEGIN], repeat(b""))
             deadlines = chain([until], iter(lambda: self._client.step_deadline(PART_ROWS), None))
             try:
@@ -220,19 +226,19 @@ class PostgreSqlEngine(Engine):
             self._is_closed = True
             self._on_close()
 
-    def _require_open(self) -> Table:
+    def _require_open(self) -> PairsTable:
         if self._is_closed:
             raise EngineError("the database is closed")
         return self._table
 
-    def _read(self, call: Callable[[Table, Connection, float], T], until: float | None = None) -> T:
+    def _read(self, call: Callable[[PairsTable, Connection, float], T], until: float | None = None) -> T:
         return self._on_table(
             lambda table: self._client.read(
                 table.relation, lambda connection, until: call(table, connection, until), until
             )
         )
 
-    def _on_table(self, call: Callable[[Table], T]) -> T:
+    def _on_table(self, call: Callable[[PairsTable], T]) -> T:
         """Call with the database's table; once more if another server has emptied the database, and so replaced it."""
         table = self._require_open()
         try:
@@ -248,7 +254,7 @@ class PostgreSqlEngine(Engine):
         self._table = found
         return result
 
-    def _missing(self, table: Table) -> EngineError:
+    def _missing(self, table: PairsTable) -> EngineError:
         """Return the error for a table that was not found: the database was dropped, or something is not as it was."""
         found = self._find_table()
         is_gone = found is None or found.relation != table.relation
@@ -261,7 +267,7 @@ class PostgreSqlEngine(Engine):
 
 
 def _collect(
-    table: Table,
+    table: PairsTable,
     connection: Connection,
     keys: Sequence[bytes],
     on_values: OnValues,

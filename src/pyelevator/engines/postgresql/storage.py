@@ -10,13 +10,13 @@ from uuid import uuid4
 from pyelevator.commands import OptionValue, RepairReport
 from pyelevator.engines.base import Capability, Engine, EngineError, EngineGone, Storage
 from pyelevator.engines.options import CREATION_DEFAULTS
-from pyelevator.engines.postgresql.catalog import UID_PATH, PostgreSqlCatalogStore
-from pyelevator.engines.postgresql.client import Client
+from pyelevator.engines.postgresql.catalog_store import UID_PATH, PostgreSqlCatalogStore
+from pyelevator.engines.postgresql.cluster_client import ClusterClient
 from pyelevator.engines.postgresql.connections.errors import AlreadyExists
 from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 from pyelevator.engines.postgresql.databases import Databases
 from pyelevator.engines.postgresql.engine import PostgreSqlEngine
-from pyelevator.engines.postgresql.tables.statements import Table
+from pyelevator.engines.postgresql.tables.statements import PairsTable
 
 
 class PostgreSqlStorage(Storage):
@@ -34,7 +34,7 @@ class PostgreSqlStorage(Storage):
     option_names = frozenset(CREATION_DEFAULTS)
 
     def __init__(self, settings: PostgreSqlSettings) -> None:
-        self.client = Client(settings)
+        self.client = ClusterClient(settings)
         self.call_timeout = settings.call_timeout
         self.databases = Databases(self.client)
         self._open: set[str] = set()
@@ -92,7 +92,7 @@ class PostgreSqlStorage(Storage):
         """Close the connections."""
         self.client.close()
 
-    def _create_unnamed(self, path: str) -> Table:
+    def _create_unnamed(self, path: str) -> PairsTable:
         with suppress(AlreadyExists):
             self.databases.create(path, None, str(uuid4()), {})
         table = self.databases.find(path)

@@ -15,17 +15,17 @@ from pyelevator.engines.base import (
     EngineUnavailable,
     ReadView,
 )
-from pyelevator.engines.postgresql.client import Client, extra_seconds, first_attempt
+from pyelevator.engines.postgresql.cluster_client import ClusterClient, extra_seconds, first_attempt
 from pyelevator.engines.postgresql.connections.cluster import LOCK_SHARE
-from pyelevator.engines.postgresql.connections.connection import Connection, value_of
 from pyelevator.engines.postgresql.connections.errors import (
     UNAVAILABLE,
     LostConnection,
     NothingSent,
     SerializationFailure,
 )
+from pyelevator.engines.postgresql.connections.libpq import Connection, value_of
 from pyelevator.engines.postgresql.tables.changes import Changes
-from pyelevator.engines.postgresql.tables.statements import Table
+from pyelevator.engines.postgresql.tables.statements import PairsTable
 from pyelevator.engines.postgresql.tables.transaction_view import TransactionView
 
 R = TypeVar("R")
@@ -46,13 +46,13 @@ _WAS_REFUSED: Final = "SELECT refused FROM {schema}.tokens WHERE token = $1::uui
 class Writer:
     """Executes writes on one cluster."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ClusterClient) -> None:
         self._client = client
         schema = client.settings.schema
         self._refuse = _REFUSE.format(schema=schema).encode()
         self._was_refused = _WAS_REFUSED.format(schema=schema).encode()
 
-    def write(self, table: Table, changes: Changes) -> None:
+    def write(self, table: PairsTable, changes: Changes) -> None:
         """Write all changes, or none.
 
         Raises:
@@ -66,7 +66,7 @@ class Writer:
             until,
         )
 
-    def update(self, table: Table, decide: Callable[[ReadView], Decision[R]]) -> R:
+    def update(self, table: PairsTable, decide: Callable[[ReadView], Decision[R]]) -> R:
         """Read, decide and write in one transaction, beside which no server writes to the database.
 
         Raises:

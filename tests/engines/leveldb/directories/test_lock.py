@@ -13,7 +13,7 @@ import pytest
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineError
 from pyelevator.engines.leveldb import LevelDbStorage, backup
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from support.forking import forks_with_threads
 from support.leveldb_files import checksums
 from support.optional import unwrap

@@ -12,7 +12,7 @@ from pyelevator.application import Catalog
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineDamaged, EngineError, EngineForeign
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.errors import DatabaseError
 from support.leveldb_files import LFS_POINTER, MERGE_MARKERS, checksums, comparator, place_manifest, set_block_type
 from support.optional import unwrap
@@ -322,7 +322,7 @@ def test_a_table_newer_than_the_manifest_is_reported(storage, theirs):
 
 KILLED = """
 import os, sys
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 plyvel = load_binding()
 db = plyvel.DB(sys.argv[1], create_if_missing=True, write_buffer_size=1 << 16)
 for i in range(100_000):

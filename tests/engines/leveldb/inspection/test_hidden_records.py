@@ -10,7 +10,7 @@ from pyelevator.application import Catalog
 from pyelevator.commands import PUT
 from pyelevator.engines.base import Bounds, EngineDamaged
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.format.records import BLOCK_SIZE, HEADER, read_records
+from pyelevator.engines.leveldb.format.log_records import BLOCK_SIZE, HEADER, read_records
 from pyelevator.engines.leveldb.inspection import inspect, inspector
 from pyelevator.engines.leveldb.inspection.hidden_records import correct_lengths, find_hidden_records
 

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.engines.leveldb.format import FormatError
 from pyelevator.engines.leveldb.format.file_names import FileKind, parse_file_name
-from pyelevator.engines.leveldb.format.records import read_records
+from pyelevator.engines.leveldb.format.log_records import read_records
 from pyelevator.engines.leveldb.format.snappy import decompress_prefix
 from pyelevator.engines.leveldb.inspection import inspect
 from support.leveldb_files import (

@@ -5,7 +5,7 @@ import pytest
 from pyelevator.commands import DELETE, PUT
 from pyelevator.engines.base import Bounds
 from pyelevator.engines.leveldb import LevelDbStorage
-from pyelevator.engines.leveldb.binding.loading import load_binding
+from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.engines.leveldb.inspection import inspect
 
 plyvel = load_binding()

@@ -97,7 +97,9 @@ def test_a_cluster_that_became_read_only_has_done_nothing(postgresql):
 
 
 def test_large_calls_wait_no_longer_for_a_connection_than_small(open_storage, monkeypatch):
-    monkeypatch.setattr("pyelevator.engines.postgresql.client._ROWS_PER_SECOND", 50)  # so they may take a minute
+    monkeypatch.setattr(
+        "pyelevator.engines.postgresql.cluster_client._ROWS_PER_SECOND", 50
+    )  # so they may take a minute
     calls = [
         lambda engine: engine.collect([b"%d" % i for i in range(3000)]),
         lambda engine: engine.compact(),

@@ -13,7 +13,7 @@ from support.error_relay import ErrorRelay
 
 pytest.importorskip("psycopg")
 
-from pyelevator.engines.postgresql.connections.connection import Connection
+from pyelevator.engines.postgresql.connections.libpq import Connection
 
 ROWS = [(f"r{i:03}", str(i)) for i in range(200)]
 KEYS = ["k", *[f"m{i}" for i in range(3000)], "k"]

@@ -15,7 +15,7 @@ from support.eventually import eventually
 
 pytest.importorskip("psycopg")
 
-from pyelevator.engines.postgresql import client as rates, engine as engines
+from pyelevator.engines.postgresql import cluster_client as rates, engine as engines
 from pyelevator.engines.postgresql.tables import scans
 
 KEYS = [b"%03d" % i for i in range(100)]

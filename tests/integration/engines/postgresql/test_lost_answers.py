@@ -14,7 +14,7 @@ from support.eventually import eventually
 pytest.importorskip("psycopg")
 
 from cluster import cuts
-from pyelevator.engines.postgresql.connections.connection import rows_of
+from pyelevator.engines.postgresql.connections.libpq import rows_of
 from pyelevator.engines.postgresql.tables.changes import Changes
 
 
@@ -128,8 +128,8 @@ def test_after_a_restart_each_pooled_connection_fails_once_and_no_call(postgresq
 @pytest.fixture
 def lose_answer(monkeypatch):
     """Return a function that has the connection of the next statement with a word in it end, before or after it."""
-    from pyelevator.engines.postgresql.connections.connection import Connection
     from pyelevator.engines.postgresql.connections.errors import LostConnection
+    from pyelevator.engines.postgresql.connections.libpq import Connection
 
     def lose(word, meanwhile, *, is_executed):
         execute = Connection.query
@@ -185,8 +185,8 @@ def test_a_creation_without_an_answer_is_a_success(url, open_storage, lose_answe
 
 def test_a_write_that_arrives_after_its_outcome_was_asked_is_refused(url, open_storage, monkeypatch):
     """What was sent is still on its way when the connection ends: it would undo a later value."""
-    from pyelevator.engines.postgresql.connections.connection import Connection
     from pyelevator.engines.postgresql.connections.errors import AlreadyExists, LostConnection
+    from pyelevator.engines.postgresql.connections.libpq import Connection
 
     storage = open_storage(url)
     engine, other = storage.open("db", {}), open_storage(url).open("db", {})

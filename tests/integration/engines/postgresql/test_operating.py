@@ -142,7 +142,7 @@ def test_too_many_moments_are_refused_and_the_database_goes_on(url, open_storage
 def test_snapshots_that_were_refused_keep_no_connections(url, open_storage, monkeypatch):
     engine = open_storage(f"{url}&snapshot_pool_size=2").open("db", {})
     with monkeypatch.context() as patch:
-        patch.setattr("pyelevator.engines.postgresql.snapshots._BEGIN", b"BEGIN; SELECT 1 / 0")
+        patch.setattr("pyelevator.engines.postgresql.shared_snapshots._BEGIN", b"BEGIN; SELECT 1 / 0")
         for _ in range(5):
             with pytest.raises(EngineError, match="SQLSTATE 22012"):
                 engine.snapshot()
@@ -243,14 +243,14 @@ def test_when_all_connections_are_taken_the_error_says_so(postgresql, url, open_
 
 
 def test_a_newer_schema_is_refused_and_an_older_one_is_brought_up(url, open_storage, postgresql):
-    from pyelevator.engines.postgresql.tables import schema
+    from pyelevator.engines.postgresql.tables import migrations
 
     storage = open_storage(url)
     assert not storage.exists("db")
     name = storage.client.settings.schema
-    newer = (*schema.MIGRATIONS, "CREATE TABLE {schema}.added (x integer)")
+    newer = (*migrations.MIGRATIONS, "CREATE TABLE {schema}.added (x integer)")
     with storage.client.pool.connection("test", storage.client.deadline()) as connection:
-        schema.migrate(connection, name, storage.client.deadline(), newer)
+        migrations.migrate(connection, name, storage.client.deadline(), newer)
     assert postgresql.execute(f"SELECT schema FROM {name}.version") == "2"
     with pytest.raises(
         EngineError, match=f"the cluster's schema {name} has version 2, and this release knows 1; upgrade"

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from pyelevator.engines.base import EngineDamaged, EngineError, EngineFileError, EngineForeign
 from pyelevator.engines.base.errors import describe_damage
-from pyelevator.engines.leveldb.binding.loading import LIBRARIES
+from pyelevator.engines.leveldb.binding.library import LIBRARIES
 
 _FAILURES: Final[Sequence[tuple[str, type[EngineError], str]]] = (
     ("already held by process", EngineError, "{path} is open already"),

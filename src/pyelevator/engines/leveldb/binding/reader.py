@@ -20,7 +20,7 @@ from typing import Any, Final
 from pyelevator.engines.base import Bounds, EngineFileError, ReadView, batched
 from pyelevator.engines.base.chunks import Chunk, ChunkedScan
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator, is_backend_error
-from pyelevator.engines.leveldb.binding.loading import LAST_KEY
+from pyelevator.engines.leveldb.binding.library import LAST_KEY
 
 SCAN_MAX_GAP: Final = 4096
 """Bytes of files between keys; above it, point reads are cheaper than an iterator (see benchmarks/spread.py)."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pyelevator.engines.leveldb.binding.loading import LAST_KEY
+from pyelevator.engines.leveldb.binding.library import LAST_KEY
 from pyelevator.monitoring import LevelStats
 
 _PROPERTIES: Final = ("leveldb.stats", "leveldb.approximate-memory-usage")

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 from attrs import define, field
 
 from pyelevator.engines.leveldb.format import ForeignFormat, FormatError
-from pyelevator.engines.leveldb.format.records import read_records
+from pyelevator.engines.leveldb.format.log_records import read_records
 from pyelevator.engines.leveldb.format.varints import read_prefixed, read_varint
 
 BYTEWISE: Final = "leveldb.BytewiseComparator"

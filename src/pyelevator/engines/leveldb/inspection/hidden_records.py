@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pyelevator.engines.leveldb.format.checksums import find_prefix_by_crc, masked_crc
-from pyelevator.engines.leveldb.format.records import BLOCK_SIZE, HEADER, RECORD_TYPES
+from pyelevator.engines.leveldb.format.log_records import BLOCK_SIZE, HEADER, RECORD_TYPES
 
 _ZEROS: Final = bytes(HEADER.size)
 _READ: Final = 32 * BLOCK_SIZE

@@ -17,9 +17,9 @@ from attrs import define, field
 
 from pyelevator.engines.leveldb.format import ForeignFormat, FormatError
 from pyelevator.engines.leveldb.format.file_names import FileKind, FileName, parse_file_name
+from pyelevator.engines.leveldb.format.log_records import is_text, starts_with_record
 from pyelevator.engines.leveldb.format.manifest import BYTEWISE, Manifest, read_manifest
-from pyelevator.engines.leveldb.format.records import is_text, starts_with_record
-from pyelevator.engines.leveldb.format.tables import NO_COMPRESSION, SNAPPY, BlockHandle, Table
+from pyelevator.engines.leveldb.format.table_files import NO_COMPRESSION, SNAPPY, BlockHandle, TableFile
 from pyelevator.engines.leveldb.inspection.hidden_records import find_hidden_records
 from pyelevator.engines.leveldb.inspection.unlisted_tables import has_unlogged_writes
 
@@ -260,7 +260,7 @@ class _Inspector(Inspection):
     def _check_table(self, name: str) -> None:
         try:
             with self._opened(name) as descriptor:
-                self._check_blocks(name, Table(descriptor))
+                self._check_blocks(name, TableFile(descriptor))
         except FileNotFoundError:
             self._check_pointer(name)
         except ForeignFormat:
@@ -272,7 +272,7 @@ class _Inspector(Inspection):
         with suppress(OSError, FormatError):
             self._read_content(name, 256)
 
-    def _check_blocks(self, name: str, table: Table) -> None:
+    def _check_blocks(self, name: str, table: TableFile) -> None:
         handles: dict[int, list[BlockHandle]] = {}
         for handle in table.blocks(None if self.thorough else _SAMPLED_BLOCKS):
             with suppress(FormatError):
@@ -280,7 +280,7 @@ class _Inspector(Inspection):
         for kind, same_kind in handles.items():
             self._record_blocks(name, table, kind, same_kind)
 
-    def _record_blocks(self, name: str, table: Table, kind: int, handles: Sequence[BlockHandle]) -> None:
+    def _record_blocks(self, name: str, table: TableFile, kind: int, handles: Sequence[BlockHandle]) -> None:
         if kind in (NO_COMPRESSION, SNAPPY):
             self.block_types[kind] += len(handles)
             self.is_leveldb = True

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from pyelevator.engines.leveldb.format import FormatError
-from pyelevator.engines.leveldb.format.records import read_records
-from pyelevator.engines.leveldb.format.tables import Table, read_entries
+from pyelevator.engines.leveldb.format.log_records import read_records
+from pyelevator.engines.leveldb.format.table_files import TableFile, read_entries
 
 _MAX_BYTES: Final = 64 << 20
 """Bytes of a table that are read; more are found only in copies."""
@@ -27,7 +27,7 @@ def has_unlogged_writes(path: Path, last: int, logs: Iterable[Path]) -> bool:
 
 def _read_table_sequences(descriptor: int) -> Iterator[int]:
     with suppress(FormatError):  # a table that was not written to its end
-        table = Table(descriptor)
+        table = TableFile(descriptor)
         remaining = _MAX_BYTES
         for handle in table.blocks()[1:]:
             remaining -= handle.size

@@ -11,8 +11,8 @@ from typing import Final
 from attrs import frozen
 
 from pyelevator.engines.base import EngineError, EngineUnavailable
-from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog, rows_of
 from pyelevator.engines.postgresql.connections.errors import LostConnection
+from pyelevator.engines.postgresql.connections.libpq import Connection, Watchdog, rows_of
 from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")

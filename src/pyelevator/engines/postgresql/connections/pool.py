@@ -10,8 +10,8 @@ from typing import Final
 from psycopg.pq.abc import PGresult
 
 from pyelevator.engines.base import EngineUnavailable
-from pyelevator.engines.postgresql.connections.connection import Connection
 from pyelevator.engines.postgresql.connections.errors import UNAVAILABLE, LostConnection
+from pyelevator.engines.postgresql.connections.libpq import Connection
 
 _MAX_IDLE: Final = 300.0
 """Seconds after which an idle connection is closed instead of used."""

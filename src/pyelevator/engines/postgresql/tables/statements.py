@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pyelevator.engines.postgresql.connections.connection import Connection, rows_of, value_of
+from pyelevator.engines.postgresql.connections.libpq import Connection, rows_of, value_of
 from pyelevator.engines.postgresql.tables.arrays import encode_array
 from pyelevator.engines.postgresql.tables.changes import MAX_KEY, Changes
-from pyelevator.engines.postgresql.tables.schema import lock_class
+from pyelevator.engines.postgresql.tables.migrations import lock_class
 
 _GET: Final = "SELECT value FROM {pairs} WHERE key = $1"
 _MULTI_GET: Final = """
@@ -19,7 +19,7 @@ _EXISTS: Final = "SELECT FROM {schema}.databases WHERE relation = {relation}"
 _SIZE: Final = "SELECT pg_total_relation_size('{pairs}')"
 
 
-class Table:
+class PairsTable:
     """The table of one database.
 
     Attributes:

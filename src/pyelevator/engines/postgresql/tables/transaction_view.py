@@ -5,15 +5,15 @@ from itertools import count
 from typing import Any
 
 from pyelevator.engines.base import Bounds, ReadView
-from pyelevator.engines.postgresql.connections.connection import Connection, rows_of
+from pyelevator.engines.postgresql.connections.libpq import Connection, rows_of
 from pyelevator.engines.postgresql.tables.scans import Row, fetch, iterate_cursor, open_cursor
-from pyelevator.engines.postgresql.tables.statements import Table
+from pyelevator.engines.postgresql.tables.statements import PairsTable
 
 
 class TransactionView(ReadView):
     """A database within a transaction, which ends the view."""
 
-    def __init__(self, table: Table, connection: Connection, until: float) -> None:
+    def __init__(self, table: PairsTable, connection: Connection, until: float) -> None:
         self._table, self._connection, self._until = table, connection, until
         self._numbers = count()
 

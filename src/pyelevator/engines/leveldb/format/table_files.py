@@ -32,7 +32,7 @@ class BlockHandle:
     size: int
 
 
-class Table:
+class TableFile:
     """A table file, open for reading.
 
     Args:

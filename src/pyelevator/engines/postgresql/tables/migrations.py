@@ -17,7 +17,7 @@ from typing import Final
 from zlib import crc32
 
 from pyelevator.engines.base import EngineError
-from pyelevator.engines.postgresql.connections.connection import Connection, value_of
+from pyelevator.engines.postgresql.connections.libpq import Connection, value_of
 
 _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 

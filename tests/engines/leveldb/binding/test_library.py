@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from pyelevator.engines.leveldb.binding.loading import binding_names, load_binding
+from pyelevator.engines.leveldb.binding.library import binding_names, load_binding
 
 LOADED = ModuleType("stand-in")
 

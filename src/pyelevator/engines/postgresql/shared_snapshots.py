@@ -8,11 +8,11 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from pyelevator.engines.base import Bounds, EngineError, EngineUnavailable, ReadView, SnapshotLost
-from pyelevator.engines.postgresql.connections.connection import Connection, rows_of
 from pyelevator.engines.postgresql.connections.errors import LostConnection, MissingRelation
+from pyelevator.engines.postgresql.connections.libpq import Connection, rows_of
 from pyelevator.engines.postgresql.connections.pool import Pool
 from pyelevator.engines.postgresql.tables.scans import Row, fetch, iterate_cursor, open_cursor
-from pyelevator.engines.postgresql.tables.statements import Table
+from pyelevator.engines.postgresql.tables.statements import PairsTable
 
 T = TypeVar("T")
 
@@ -158,12 +158,12 @@ class Snapshots:
         return SharedTransaction(connection, result.get_value(0, 0) or b"", 0)
 
 
-class Snapshot(ReadView):
+class SharedSnapshot(ReadView):
     """A database at one moment; ``missing`` returns the error if its table is not there."""
 
     def __init__(
         self,
-        table: Table,
+        table: PairsTable,
         snapshots: Snapshots,
         transaction: SharedTransaction,
         seconds: float,

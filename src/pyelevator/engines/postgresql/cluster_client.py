@@ -9,12 +9,12 @@ from typing import Final, TypeVar
 from pyelevator.engines.base import EngineUnavailable
 from pyelevator.engines.call_deadline import call_deadline
 from pyelevator.engines.postgresql.connections.cluster import Cluster
-from pyelevator.engines.postgresql.connections.connection import Connection, Watchdog
 from pyelevator.engines.postgresql.connections.errors import UNAVAILABLE, LostConnection, SerializationFailure
+from pyelevator.engines.postgresql.connections.libpq import Connection, Watchdog
 from pyelevator.engines.postgresql.connections.pool import Pool
 from pyelevator.engines.postgresql.connections.settings import PostgreSqlSettings
-from pyelevator.engines.postgresql.snapshots import Snapshots
-from pyelevator.engines.postgresql.tables.schema import migrate
+from pyelevator.engines.postgresql.shared_snapshots import Snapshots
+from pyelevator.engines.postgresql.tables.migrations import migrate
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _BYTES_PER_SECOND: Final = 8 << 20
 """How quick a slow cluster is; calls with more than a few rows have as much more time."""
 
 
-class Client:
+class ClusterClient:
     """The connections of one storage to its cluster."""
 
     def __init__(self, settings: PostgreSqlSettings) -> None:

@@ -15,6 +15,7 @@ from pyelevator.arguments.batches import CheckedSequence
 from pyelevator.commands import BatchOp
 from pyelevator.engines.base import Bounds, OnValues, PackedValues
 from pyelevator.engines.base.chunks import Chunk, ChunkedScan
+from pyelevator.engines.base.views import ANY_SIZE
 from pyelevator.engines.leveldb.binding import reader
 from pyelevator.engines.leveldb.binding.errors import ErrorTranslator
 from pyelevator.engines.leveldb.binding.reader import LevelDbReader
@@ -30,9 +31,6 @@ _KEYS: Final = 1 << 14
 _VALUES_BYTES: Final = 2 << 20
 """Bytes of these values; larger ones are read a few at a time."""
 
-_ANY_SIZE: Final = 1 << 62
-"""More bytes than any values have."""
-
 
 class NativeReader(LevelDbReader):
     """The reads of a database or a snapshot whose ``source`` is of ``pyelevator_native.leveldb``."""
@@ -40,7 +38,7 @@ class NativeReader(LevelDbReader):
     packs_values = True
 
     def multi_get(self, keys: Sequence[bytes], *, fill_cache: bool = False) -> list[bytes | None]:
-        return self._multi_get(keys, fill_cache, _ANY_SIZE) or []
+        return self._multi_get(keys, fill_cache, ANY_SIZE) or []
 
     def _multi_get(self, keys: Sequence[bytes], fill_cache: bool, max_bytes: int) -> list[bytes | None] | None:
         """Return the values; None if they are more than so many bytes."""
