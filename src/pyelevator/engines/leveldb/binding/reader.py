@@ -199,11 +199,21 @@ class _LevelDbScan(ChunkedScan):
             rows, size = super().read(max_rows, target_bytes)
             if rows:
                 self._rows = self._rest  # without the chain, which costs some time for each row
-            if self._unchecked and len(rows) < max_rows and size < target_bytes:
-                self._unchecked = False
-                self._rows = self._rest = iter(())
-                _check_end(self._source, b"", self._errors)
+            if len(rows) < max_rows and size < target_bytes:
+                self._finish()
         return rows, size
+
+    def iter_rows(self) -> Iterator[Any]:
+        """Yield the rows without counting their bytes."""
+        with self, self._errors:
+            yield from self._rows
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._unchecked:
+            self._unchecked = False
+            self._rows = self._rest = iter(())
+            _check_end(self._source, b"", self._errors)
 
     def close(self) -> None:
         super().close()
