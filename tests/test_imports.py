@@ -90,7 +90,7 @@ def test_every_module_stands_in_a_room_of_the_plan():
 
 def test_plyvel_is_imported_by_one_module_only():
     assert [p.name for p in FILES if re.search(r"import plyvel|[\"']plyvel(_next)?[\"']", p.read_text())] == [
-        "loading.py"
+        "library.py"
     ]
 
 

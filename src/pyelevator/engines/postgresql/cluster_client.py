@@ -35,7 +35,6 @@ class ClusterClient:
         self.settings = settings
         self._watchdog = Watchdog()
         self.cluster = Cluster(settings, self._watchdog)
-        self.cluster.on_newer_timeline = self._cut_older
         share = max(1, settings.pool_size // 2)
         self.pool = Pool(self.cluster.connect, settings.pool_size, share, self._is_current)
         size = settings.snapshot_pool_size
@@ -100,11 +99,6 @@ class ClusterClient:
 
     def _is_current(self, connection: Connection) -> bool:
         return connection.timeline >= self.cluster.timeline
-
-    def _cut_older(self) -> None:
-        """End what still runs on a primary that was replaced."""
-        newest = self.cluster.timeline
-        self._watchdog.cut_if(lambda connection: 0 < connection.timeline < newest)
 
 
 def extra_seconds(rows: int, size: int) -> float:

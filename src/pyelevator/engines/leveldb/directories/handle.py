@@ -34,32 +34,26 @@ def open_directory(path: str, *, create: bool = False, parents: bool = False) ->
     try:
         for part in parts[:-1]:
             here = _open_next(here, part, _PARENT_FLAGS, parents)
-        if not parts:
-            return os.dup(here)
-        if create:
-            _make(here, parts[-1])
-        return _open(here, parts[-1], _DIRECTORY_FLAGS)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
-    finally:
+        return _open_next(here, parts[-1], _DIRECTORY_FLAGS, create) if parts else here
+    except BaseException as error:
         os.close(here)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, path) from error
+        raise
 
 
 def _open_next(here: int, part: str, flags: int, create: bool) -> int:
+    """Open a directory in another one, which is closed then."""
     try:
         there = _open(here, part, flags)
     except FileNotFoundError:
         if not create:
             raise
-        _make(here, part)
+        with suppress(FileExistsError):
+            os.mkdir(part, OWN_MODE, dir_fd=here)
         there = _open(here, part, flags)
     os.close(here)
     return there
-
-
-def _make(here: int, part: str) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(part, OWN_MODE, dir_fd=here)
 
 
 def _open(here: int, part: str, flags: int) -> int:

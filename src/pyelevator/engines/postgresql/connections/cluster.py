@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import monotonic, sleep
@@ -70,12 +69,10 @@ class Cluster:
 
     Attributes:
         timeline: the highest that was seen.
-        on_newer_timeline: called when it has risen.
     """
 
     def __init__(self, settings: PostgreSqlSettings, watchdog: Watchdog) -> None:
         self.timeline = 0
-        self.on_newer_timeline: Callable[[], None] = lambda: None
         self._settings, self._watchdog = settings, watchdog
         self._session = _SESSION.format(lock_timeout=int(settings.call_timeout * LOCK_SHARE * 1000)).encode()
         self._preferred: bytes | None = None
@@ -187,4 +184,4 @@ class Cluster:
             if self.timeline:
                 _log.warning("the cluster has a new primary (timeline %d)", timeline)
             self.timeline = timeline
-            self.on_newer_timeline()
+            self._watchdog.cut_if(lambda connection: 0 < connection.timeline < timeline)  # on a replaced primary

@@ -77,29 +77,14 @@ error sent behind the answer. libpq takes it for the answer of the next statemen
 of the statement after it.
 """
 
-_FATAL: Final = (b"FATAL", b"PANIC")
-
-
-def is_lost(result: PGresult) -> bool:
-    """Return True if a failed result means that the connection is not to be used any more."""
-    state = sqlstate(result)
-    severity = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
-    return state is None or state.startswith(_LOST) or severity in _FATAL
-
-
-def sqlstate(result: PGresult) -> str | None:
-    """Return the SQLSTATE of a failed result; None if libpq itself reports the failure."""
-    field: bytes | None = result.error_field(pq.DiagnosticField.SQLSTATE)
-    return None if field is None else field.decode()
-
 
 def error_for(result: PGresult) -> Exception:
     """Return the exception for a failed result; what it says is logged if it is not of the usual kind."""
-    state, text = sqlstate(result), result.get_error_message()
-    make = _ERRORS.get(state or "")
-    if make is not None:
-        return make()
-    if is_lost(result):
+    state, text = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode(), result.get_error_message()
+    if state in _ERRORS:
+        return _ERRORS[state]()
+    severity = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED)
+    if not state or state.startswith(_LOST) or severity in (b"FATAL", b"PANIC"):  # without a state, libpq itself failed
         return LostConnection(text)
     _log.error("PostgreSQL refused a statement (SQLSTATE %s): %s", state, text)
     return EngineError(f"the database refused a statement (SQLSTATE {state}); the server's log says more")

@@ -1,10 +1,10 @@
 """The statements on the pairs of one database."""
 
 from collections.abc import Sequence
+from struct import Struct
 from typing import Final
 
 from pyelevator.engines.postgresql.connections.libpq import Connection, rows_of, value_of
-from pyelevator.engines.postgresql.tables.arrays import encode_array
 from pyelevator.engines.postgresql.tables.changes import MAX_KEY, Changes
 from pyelevator.engines.postgresql.tables.migrations import lock_class
 
@@ -17,6 +17,12 @@ _WRITE: Final = "SELECT {write}($1::uuid, $2::bool, $3, $4, $5)"
 _BEGIN_UPDATE: Final = "BEGIN; SELECT pg_advisory_xact_lock({lock}, {relation})"
 _EXISTS: Final = "SELECT FROM {schema}.databases WHERE relation = {relation}"
 _SIZE: Final = "SELECT pg_total_relation_size('{pairs}')"
+
+_BYTEA: Final = 17
+_EMPTY: Final = Struct(">iii").pack(0, 0, _BYTEA)
+_HEADER: Final = Struct(">iiiii")
+_LENGTH: Final = Struct(">i").pack
+"""Parts of an array of byte strings in PostgreSQL's binary format."""
 
 
 class PairsTable:
@@ -82,3 +88,18 @@ class PairsTable:
     def vacuum(self, connection: Connection, until: float) -> None:
         """Let the space of what was deleted be used again."""
         connection.script(f"VACUUM (ANALYZE) {self.pairs}".encode(), until)
+
+
+def encode_array(items: Sequence[bytes]) -> bytes:
+    """Return a ``bytea[]``.
+
+    >>> encode_array([b"abcd"]).hex(" ", 4)
+    '00000001 00000000 00000011 00000001 00000001 00000004 61626364'
+    """
+    if not items:
+        return _EMPTY
+    parts: list[bytes] = [b""] * (2 * len(items) + 1)
+    parts[0] = _HEADER.pack(1, 0, _BYTEA, len(items), 1)
+    parts[1::2] = map(_LENGTH, map(len, items))
+    parts[2::2] = items
+    return b"".join(parts)
