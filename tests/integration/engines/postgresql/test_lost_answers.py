@@ -179,7 +179,7 @@ def test_a_creation_without_an_answer_is_a_success(url, open_storage, lose_answe
     found = []
     lose_answer(b"create_database", lambda: found.append(other.find("db")), is_executed=True)
     one.create("db", "name", "uid", {})
-    assert found[0].uid == "uid"
+    assert found[0].gone == "Database uid doesn't exist"
     assert one.find("db").relation == found[0].relation
 
 
