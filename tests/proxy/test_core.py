@@ -420,7 +420,7 @@ def test_nothing_more_goes_on_of_a_client_that_does_not_read_until_it_does(inter
     under_way = gets(core, b"deaf", range(1, 201))
     assert core.client_blocked(b"deaf") == [PauseReading("up", 0)]
     assert list(core.blocked) == [b"deaf"]
-    assert core.blocked_bytes(b"deaf") > 72 * 1024
+    assert core.blocked[b"deaf"].queued_bytes > 72 * 1024
     assert core.unanswered == 0, "those behind a client that may never read do not count"
     answers = [core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0) for forward in under_way]
     assert [told(reply).id for reply, *_ in answers] == list(range(1, share + 1))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=type)
 
-_CODES: Final = ("TYPE", "KEY", "VALUE", "INDEX", "RUNTIME", "OS", "DATABASE", "SIGNAL")
+_ERROR_NAMES: Final = ("TYPE", "KEY", "VALUE", "INDEX", "RUNTIME", "OS", "DATABASE", "SIGNAL")
 _CONSTANTS: Final[Mapping[str, int]] = {
     **{
         "SUCCESS_STATUS": 1,
@@ -28,14 +28,13 @@ _CONSTANTS: Final[Mapping[str, int]] = {
         "SIGNAL_BATCH_PUT": 1,
         "SIGNAL_BATCH_DELETE": 0,
     },
-    **{f"{name}_ERROR": code for code, name in enumerate(_CODES)},
+    **{f"{name}_ERROR": code for code, name in enumerate(_ERROR_NAMES)},
 }
 
-_ERRORS: Final = "pyelevator.errors"
 
 OLD_MODULES: Final[Mapping[str, tuple[str, Mapping[str, str | int]]]] = {
     "pyelevator.error": (
-        _ERRORS,
+        "pyelevator.errors",
         {
             **_CONSTANTS,
             "DatabaseError": "pyelevator.errors:DatabaseError",
@@ -137,7 +136,7 @@ _RENAMED: Final = {"createdb": {"key": "db_name", "db_options": "options"}, "dro
 _DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {"Slice": {"key_from": None, "offset": 0}}
 """Method -> argument -> what stood for it where it was left out, or None."""
 
-_Method: TypeAlias = Callable[..., object]
+_Function: TypeAlias = Callable[..., object]
 
 
 def accept_old_calls(cls: C) -> C:
@@ -150,7 +149,7 @@ def accept_old_calls(cls: C) -> C:
     return cls
 
 
-def _accepting(method: FunctionType, positional: int) -> _Method:
+def _accepting(method: FunctionType, positional: int) -> _Function:
     name, code = method.__name__, method.__code__
     ignored = () if "compression" in code.co_varnames else ("compression",)
     renamed, defaults = _RENAMED.get(name, {}), _DEFAULTS.get(name)
@@ -176,14 +175,14 @@ _Full: TypeAlias = Callable[[object, Sequence[object], Mapping[str, object]], ob
 _NOT_GIVEN: Final = object()
 
 
-def _given_any(_: _Method, in_full: _Full, __: frozenset[str]) -> _Method:
+def _given_any(_: _Function, in_full: _Full, __: frozenset[str]) -> _Function:
     def call(self: object, /, *args: object, **options: object) -> object:
         return in_full(self, args, options)
 
     return call
 
 
-def _given_one(method: _Method, in_full: _Full, own: frozenset[str]) -> _Method:
+def _given_one(method: _Function, in_full: _Full, own: frozenset[str]) -> _Function:
     def call(self: object, first: object = _NOT_GIVEN, /, *more: object, **options: object) -> object:
         if first is not _NOT_GIVEN and first is not None and not more:
             if not options:
@@ -195,7 +194,7 @@ def _given_one(method: _Method, in_full: _Full, own: frozenset[str]) -> _Method:
     return call
 
 
-def _given_two(method: _Method, in_full: _Full, own: frozenset[str]) -> _Method:
+def _given_two(method: _Function, in_full: _Full, own: frozenset[str]) -> _Function:
     def call(
         self: object, first: object = _NOT_GIVEN, second: object = _NOT_GIVEN, /, *more: object, **options: object
     ) -> object:
@@ -210,7 +209,10 @@ def _given_two(method: _Method, in_full: _Full, own: frozenset[str]) -> _Method:
     return call
 
 
-_QUICK: Final[Mapping[int, Callable[[_Method, _Full, frozenset[str]], _Method]]] = {1: _given_one, 2: _given_two}
+_QUICK: Final[Mapping[int, Callable[[_Function, _Full, frozenset[str]], _Function]]] = {
+    1: _given_one,
+    2: _given_two,
+}
 """Arguments that a method takes by position -> what calls it at once if they are given so, and the others by keyword,
 which is as programs of today call what is called most. To pass ``*args, **options`` on takes twice as long."""
 

@@ -181,10 +181,6 @@ class Core:
         for pool in self._pools.values():
             pool.client_changed(client)
 
-    def blocked_bytes(self, identity: bytes) -> int:
-        """Return the size of a client's waiting messages if it does not read; otherwise 0."""
-        return self._clients.blocked_bytes(identity)
-
     def client_unblocked(self, identity: bytes, now: float) -> list[Action]:
         """Take a few requests of a client that reads again; with each answer another one is taken."""
         self._tasks.now = now

@@ -23,7 +23,7 @@ from pyelevator.proxy.actions import SendToClient, SendToUpstream
 from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, ProxyClient, UpstreamPool
 
 _KINDS: Final = {verb: kind for verb, (kind, _) in BY_WIRE_VERB.items()}
-_CODES: Final = tuple(ErrorCode)
+_ERROR_CODES: Final = tuple(ErrorCode)
 
 ForwardedReply: TypeAlias = tuple[ForwardedRequest, SendToClient]
 """A request that was passed on, and its one answer."""
@@ -78,7 +78,7 @@ class PassThrough:
         if header is None or pending is None:
             return None
         pending.kept = pending.sent_cursor if header.get(b"status") == Status.FAILURE else cursor_of(header)
-        if header.get(b"err_code") in _CODES:
+        if header.get(b"err_code") in _ERROR_CODES:
             self._monitor.count_failure(pending.kind, ErrorCode(header[b"err_code"]))
         try:
             frames = [with_id(header, pending.id, header), frames[1]]

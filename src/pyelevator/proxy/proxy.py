@@ -238,7 +238,8 @@ class Proxy(Service):
                 self._disconnect_flooding_client(identity, now)
 
     def _disconnect_flooding_client(self, identity: bytes, now: float) -> None:
-        if self._core.blocked_bytes(identity) > _MAX_QUEUED_BYTES or identity in self._evicted:
+        blocked = self._core.blocked.get(identity)
+        if identity in self._evicted or (blocked is not None and blocked.queued_bytes > _MAX_QUEUED_BYTES):
             _LOG.warning("closed a connection: its client sends requests and does not read the answers")
             self._evicted.discard(identity)
             self._listener.disconnect(identity)

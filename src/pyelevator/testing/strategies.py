@@ -136,7 +136,7 @@ def _checks() -> SearchStrategy[list[KeyCheck]]:
 
 
 _UIDS: Final = st.uuids().map(str)
-_NAMES: Final = st.text(max_size=12)
+_DB_NAMES: Final = st.text(max_size=12)
 _FEATURES: Final = st.tuples() | st.tuples(st.text(max_size=8), st.text(max_size=8))
 _REPORTS: Final = st.builds(RepairReport, *[st.lists(st.text(max_size=8), max_size=2).map(tuple)] * 3).map(
     RepairReport.encode
@@ -162,7 +162,7 @@ _FLAT_FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
     "stop": keys(),
     "count": _COUNTS,
     "ops": _batches(_UNLIKE_SIGNALS),
-    "name": _NAMES,
+    "name": _DB_NAMES,
 }
 _CLASSIC_FIELDS: Final[Mapping[str, SearchStrategy[Any]]] = {
     **_FLAT_FIELDS,
@@ -226,7 +226,7 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
     "DBREPAIR": lambda command: _REPORTS if command.report else st.none(),
     "PING": lambda _: st.just(b"PONG"),
     "DBCONNECT": lambda _: _UIDS.map(str.encode),
-    "DBLIST": lambda _: st.lists(_NAMES.map(str.encode), max_size=4),
+    "DBLIST": lambda _: st.lists(_DB_NAMES.map(str.encode), max_size=4),
     "PIPELINE": lambda pipeline: st.tuples(
         *[_payloads(command) | _failures(None) for command in pipeline.commands]
     ).map(list),
@@ -236,7 +236,7 @@ _PAYLOADS: Final[Mapping[str, Callable[[Any], SearchStrategy[Any]]]] = {
         encode_json
     ),
     "PROGRESS": lambda _: st.lists(
-        st.builds(TaskProgress, st.just("repair"), _NAMES, _SECONDS, _SIZES, _SIZES), max_size=2
+        st.builds(TaskProgress, st.just("repair"), _DB_NAMES, _SECONDS, _SIZES, _SIZES), max_size=2
     ).map(TaskProgress.encode_list),
     "SLOWLOG": lambda _: st.lists(st.builds(SlowRequest, _SECONDS, _SECONDS, st.just("GET")), max_size=2).map(
         SlowRequest.encode_list

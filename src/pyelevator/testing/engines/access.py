@@ -7,17 +7,10 @@ from typing import Final
 import pytest
 
 from pyelevator.commands import DELETE, PUT, BatchOp
-from pyelevator.engines.base import (
-    Bounds,
-    Capability,
-    Engine,
-    EngineError,
-    ReadView,
-    Storage,
-)
+from pyelevator.engines.base import Bounds, Capability, Engine, EngineError, ReadView, Storage
 from pyelevator.testing.engines.fixtures import LETTERS, EngineFixtures, needs
 
-_READS: Final[Sequence[Callable[[ReadView], object]]] = (
+_VIEW_CALLS: Final[Sequence[Callable[[ReadView], object]]] = (
     lambda view: view.get(b"k"),
     lambda view: view.multi_get([b"k"]),
     lambda view: list(view.scan(Bounds())),
@@ -119,7 +112,7 @@ class AccessConformance(EngineFixtures):
         for reader in (engine.snapshot(), engine):
             reader.close()
             reader.close()
-            for read in _READS:
+            for read in _VIEW_CALLS:
                 with pytest.raises(EngineError):
                     read(reader)
             with pytest.raises(EngineError), reader.chunks(Bounds()) as chunks:

@@ -6,11 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyelevator.commands import PUT
-from pyelevator.engines.base import (
-    Capability,
-    Engine,
-    Storage,
-)
+from pyelevator.engines.base import Capability, Engine, Storage
 
 PAIRS = [(b"%04d" % i, b"%d" % i * 100) for i in range(2000)]
 """What :meth:`EngineFixtures.damage` damages."""

@@ -7,10 +7,7 @@ import pytest
 from attrs import evolve
 
 from pyelevator.commands import DELETE, PUT
-from pyelevator.engines.base import (
-    Bounds,
-    Engine,
-)
+from pyelevator.engines.base import Bounds, Engine
 from pyelevator.testing.engines.fixtures import LETTERS, EngineFixtures
 
 _Chunk: TypeAlias = tuple[list[object], int]

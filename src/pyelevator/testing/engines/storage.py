@@ -125,35 +125,35 @@ class StorageConformance(EngineFixtures):
         assert {"create_if_missing", "error_if_exists"} <= storage.option_names
 
 
-def _scan(bounds: Bounds, reader: ReadView) -> list[object]:
+def _scanned_rows(bounds: Bounds, reader: ReadView) -> list[object]:
     return list(reader.scan(bounds))
 
 
-def _read_chunks(bounds: Bounds, reader: ReadView) -> list[object]:
+def _chunked_rows(bounds: Bounds, reader: ReadView) -> list[object]:
     with reader.chunks(bounds) as chunks:
         return list(chain.from_iterable(chunks.read(300, 1 << 30)[0] for _ in range(8)))
 
 
-_KEYS: Final = [key for key, _ in PAIRS]
-_VALUES: Final = [value for _, value in PAIRS]
-_SCANS: Final[Mapping[str, tuple[Bounds, Sequence[object]]]] = {
+_PAIR_KEYS: Final = [key for key, _ in PAIRS]
+_PAIR_VALUES: Final = [value for _, value in PAIRS]
+_RANGES: Final[Mapping[str, tuple[Bounds, Sequence[object]]]] = {
     "everything": (Bounds(), PAIRS),
     "the last": (Bounds(b"1999"), PAIRS[-1:]),
     "some to the last": (Bounds(b"1990", b"1999"), PAIRS[1990:]),
     "a prefix": (Bounds(prefix=b"199"), PAIRS[1990:]),
-    "keys": (Bounds(include_value=False), _KEYS),
-    "values": (Bounds(include_key=False), _VALUES),
+    "keys": (Bounds(include_value=False), _PAIR_KEYS),
+    "values": (Bounds(include_key=False), _PAIR_VALUES),
     "nothing": (Bounds(include_key=False, include_value=False), [None] * len(PAIRS)),
     "everything backwards": (Bounds(reverse=True), PAIRS[::-1]),
     "the last backwards": (Bounds(b"1999", reverse=True), PAIRS[-1:]),
 }
 _READS: Final[Mapping[str, tuple[Callable[[ReadView], object], object]]] = {
-    "get": (lambda reader: reader.get(b"1999"), _VALUES[-1]),
-    "multi_get": (lambda reader: reader.multi_get([b"1999", b"1998"]), _VALUES[:-3:-1]),
-    "multi_get of many": (lambda reader: reader.multi_get(_KEYS), _VALUES),
-    "iter_values": (lambda reader: list(reader.iter_values([b"1998", b"1999"])), [_VALUES[-2:]]),
-    **{f"scan of {name}": (partial(_scan, bounds), list(rows)) for name, (bounds, rows) in _SCANS.items()},
-    **{f"chunks of {name}": (partial(_read_chunks, bounds), list(rows)) for name, (bounds, rows) in _SCANS.items()},
+    "get": (lambda reader: reader.get(b"1999"), _PAIR_VALUES[-1]),
+    "multi_get": (lambda reader: reader.multi_get([b"1999", b"1998"]), _PAIR_VALUES[:-3:-1]),
+    "multi_get of many": (lambda reader: reader.multi_get(_PAIR_KEYS), _PAIR_VALUES),
+    "iter_values": (lambda reader: list(reader.iter_values([b"1998", b"1999"])), [_PAIR_VALUES[-2:]]),
+    **{f"scan of {name}": (partial(_scanned_rows, bounds), list(rows)) for name, (bounds, rows) in _RANGES.items()},
+    **{f"chunks of {name}": (partial(_chunked_rows, bounds), list(rows)) for name, (bounds, rows) in _RANGES.items()},
 }
 """Each way to read the last pair -> the call, and its result."""
 

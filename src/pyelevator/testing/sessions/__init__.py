@@ -4,22 +4,11 @@ Subclass :class:`SessionConformance` and override the fixture ``connect``; pytes
 """
 
 from pyelevator.testing.sessions.batches import BatchConformance, PipelineConformance
-from pyelevator.testing.sessions.databases import (
-    ClassicConformance,
-    DatabaseConformance,
-    FilesConformance,
-)
+from pyelevator.testing.sessions.databases import ClassicConformance, DatabaseConformance, FilesConformance
 from pyelevator.testing.sessions.fixtures import Connect
 from pyelevator.testing.sessions.keys import ClientConformance, KeyConformance
-from pyelevator.testing.sessions.operating import (
-    StatsConformance,
-    TasksConformance,
-)
-from pyelevator.testing.sessions.ranges import (
-    CursorConformance,
-    RangeConformance,
-    ReverseConformance,
-)
+from pyelevator.testing.sessions.operating import StatsConformance, TasksConformance
+from pyelevator.testing.sessions.ranges import CursorConformance, RangeConformance, ReverseConformance
 
 
 class SessionConformance(

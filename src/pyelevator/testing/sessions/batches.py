@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from pyelevator import (
-    Elevator,
-    KeyNotFound,
-    UsageError,
-    WriteBatch,
-)
+from pyelevator import Elevator, KeyNotFound, UsageError, WriteBatch
 from pyelevator.testing.sessions.fixtures import Connect, SessionFixtures
 
 

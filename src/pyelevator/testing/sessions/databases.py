@@ -4,14 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pyelevator import (
-    DatabaseError,
-    Elevator,
-    ElevatorError,
-    KeyNotFound,
-    UsageError,
-    WriteBatch,
-)
+from pyelevator import DatabaseError, Elevator, ElevatorError, KeyNotFound, UsageError, WriteBatch
 from pyelevator.testing.sessions.fixtures import Connect, SessionFixtures
 
 

@@ -2,11 +2,7 @@
 
 import pytest
 
-from pyelevator import (
-    Elevator,
-    KeyNotFound,
-    UsageError,
-)
+from pyelevator import Elevator, KeyNotFound, UsageError
 from pyelevator.testing.sessions.fixtures import Connect, SessionFixtures
 
 
@@ -86,14 +82,11 @@ class ClientConformance(SessionFixtures):
         assert E.Get("k") == "v"
 
     def test_every_method_takes_a_timeout_in_seconds(self, digits: Elevator[str], connect: Connect) -> None:
-        digits.Put("k", "v", timeout=5)
-        digits.createdb("testdb", timeout=5)
-        digits.connect("testdb", timeout=5)
-        digits.connect("default", timeout=2.5)
-        digits.mount("testdb", timeout=5)
-        digits.unmount("testdb", timeout=5)
-        digits.dropdb("testdb", timeout=5)
-        digits.Delete("k", timeout=5)
+        for name, *args in (
+            *(("Put", "k", "v"), ("createdb", "testdb"), ("connect", "testdb"), ("connect", "default")),
+            *(("mount", "testdb"), ("unmount", "testdb"), ("dropdb", "testdb"), ("Delete", "k")),
+        ):
+            assert getattr(digits, name)(*args, timeout=5) is None
         assert digits.listdb(timeout=5.0) == ["default"]
         assert digits.ping(timeout=5) == "PONG"
         assert digits.Get("1", timeout=5) == "1"

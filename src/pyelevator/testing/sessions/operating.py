@@ -2,12 +2,7 @@
 
 import pytest
 
-from pyelevator import (
-    DatabaseError,
-    Elevator,
-    KeyNotFound,
-    UsageError,
-)
+from pyelevator import DatabaseError, Elevator, KeyNotFound, UsageError
 from pyelevator.testing.sessions.fixtures import SessionFixtures
 
 

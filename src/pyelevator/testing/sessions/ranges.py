@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from pyelevator import (
-    CursorExpired,
-    Elevator,
-    KeyNotFound,
-    UsageError,
-)
+from pyelevator import CursorExpired, Elevator, KeyNotFound, UsageError
 from pyelevator.testing.sessions.fixtures import MANY, SessionFixtures
 
 

@@ -6,14 +6,8 @@ kept whatever the peer does, and :class:`AsyncTransportConformance` that nothing
 ``connect``.
 """
 
-from pyelevator.testing.transports.aio import (
-    AsyncTransportConformance,
-    RecordingReceiver,
-)
-from pyelevator.testing.transports.sync import (
-    DeadlineConformance,
-    TransportConformance,
-)
+from pyelevator.testing.transports.aio import AsyncTransportConformance, RecordingReceiver
+from pyelevator.testing.transports.sync import DeadlineConformance, TransportConformance
 
 __all__ = [
     "AsyncTransportConformance",

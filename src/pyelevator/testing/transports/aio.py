@@ -8,14 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from pyelevator.testing import unruly
-from pyelevator.testing.transports.fixtures import (
-    BRIEF,
-    LARGE,
-    MAX_UNREAD,
-    RelayFixtures,
-    ping,
-    reply_id,
-)
+from pyelevator.testing.transports.fixtures import BRIEF, LARGE, MAX_UNREAD, RelayFixtures, ping, reply_id
 from pyelevator.testing.unruly import (
     PROMPT,
     UnrulyRelay,

@@ -37,7 +37,7 @@ Connect: TypeAlias = Callable[[str], Transport]
 """Makes a new transport to a URL like that of ``server``."""
 
 
-_ERRORS: Final = {
+_ANSWER_ERRORS: Final = {
     **dict.fromkeys(("stalled", "dripped"), RequestTimeout),
     **dict.fromkeys(("closed", "died", "replaced"), ElevatorError),
 }
@@ -139,23 +139,23 @@ class DeadlineConformance(RelayFixtures):
         finally:
             call_in_time(connected.close)
 
-    @pytest.mark.parametrize("answer", _ERRORS)
+    @pytest.mark.parametrize("answer", _ANSWER_ERRORS)
     def test_no_answer_is_an_error_in_time_and_a_reset_brings_nothing_old(
         self, relay: UnrulyRelay, connected: Transport, answer: str
     ) -> None:
         relay.answer = answer
-        with pytest.raises(_ERRORS[answer]):
+        with pytest.raises(_ANSWER_ERRORS[answer]):
             call_in_time(lambda: roundtrip(connected, 2, BRIEF))
         relay.answer = "passed"
         call_in_time(connected.reset)
         assert call_in_time(lambda: roundtrip(connected, 3)) == 3
 
-    @pytest.mark.parametrize("answer", _ERRORS)
+    @pytest.mark.parametrize("answer", _ANSWER_ERRORS)
     def test_a_connection_that_does_not_come_up_is_an_error_in_time(
         self, relay: UnrulyRelay, connect: Connect, answer: str
     ) -> None:
         relay.answer = answer
-        with connect(relay.url) as connected, pytest.raises(_ERRORS[answer]):
+        with connect(relay.url) as connected, pytest.raises(_ANSWER_ERRORS[answer]):
             call_in_time(lambda: roundtrip(connected, 1, BRIEF))
 
     def test_a_call_ends_with_its_own_deadline_and_no_other(self, relay: UnrulyRelay, connect: Connect) -> None:
