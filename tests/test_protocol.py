@@ -136,3 +136,12 @@ def test_a_reply_is_opened_once(codec, monkeypatch):
     frames = codec().encode_response(Response(b"v"), Request(Get("k")))
     assert unwrap(protocol.receive(frames))[1].payload == b"v"
     assert opened == [frames]
+
+
+@pytest.mark.parametrize("command", [Get("k"), Ping()])
+def test_the_same_bytes_of_several_clients_are_requests_of_their_own(command):
+    decoder, frames = RequestDecoder(), ClassicCodec().encode_request(Request(command, "uid", 1))
+    origins = [("ann", b"1"), ("bob", b"2"), (None, None)]
+    requests = [unwrap(decoder.read(frames, *origin).request) for origin in origins]
+    assert [(request.peer, request.connection) for request in requests] == origins
+    assert requests[2] == Request(command, "uid", 1) != requests[0]

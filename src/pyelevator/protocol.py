@@ -352,7 +352,7 @@ class RequestDecoder:
         if request is None:
             return self._read(frames, peer, connection)
         if peer is not None or type(request.command) in _KEPT:
-            request = request.with_peer(peer, connection)
+            request.__dict__.update(peer=peer, connection=connection)  # just made: nothing else holds it
         return IncomingRequest(self._classic, request)
 
     def _read(self, frames: Sequence[bytes], peer: str | None, connection: bytes | None) -> IncomingRequest:

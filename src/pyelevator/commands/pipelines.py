@@ -120,10 +120,11 @@ def chunk_commands(
         return
     first = elements = size = 0
     for at, one in enumerate(commands):
-        more, nbytes = size_of(one)
+        sized = _SIZES.get(type(one))
+        more, nbytes = sized(one) if sized else (1, 0)
         if first < at and (elements + more > max_elements or size + nbytes > max_bytes):
             yield items[first:at]
             first, elements, size = at, 0, 0
-        elements += more
+        elements += more or 1
         size += nbytes
     yield items[first:]
