@@ -413,7 +413,7 @@ def test_an_empty_value_is_told_from_a_missing_one_by_another_request(messages):
 @pytest.mark.parametrize("own", [{"timeout": 1.0}, {"compression": True}], ids=str)
 def test_a_command_of_a_pipeline_has_no_options_of_its_own(own):
     with Elevator(transport="fake") as E, pytest.raises(UsageError, match="have no timeout= or compression= of their"):
-        E.pipeline().Get("k", **own)
+        E.pipeline().MGet(["k"], **own)
 
 
 @pytest.mark.parametrize(

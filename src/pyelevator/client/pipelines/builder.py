@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyelevator import commands
 from pyelevator.arguments import flag
@@ -15,12 +15,13 @@ from pyelevator.client.methods.keys import KeyMethods
 from pyelevator.client.methods.maintenance import MaintenanceMethods
 from pyelevator.client.methods.ranges import RangeMethods
 from pyelevator.client.operations import ExpectedError
+from pyelevator.client.options import UNSET
 from pyelevator.client.paging import ScanCommand, ScanPager
 from pyelevator.client.pipelines.execution import execute_pipeline
 from pyelevator.client.results import PipelineResult
-from pyelevator.commands import Command, DeleteRange, MGet
+from pyelevator.commands import Command, DeleteRange, Get, MGet
 from pyelevator.deadlines import check_timeout
-from pyelevator.errors import ElevatorError, UsageError
+from pyelevator.errors import ElevatorError, KeyNotFound, UsageError
 
 U = TypeVar("U")
 
@@ -62,6 +63,19 @@ class PipelineBuilder(KeyMethods[T], RangeMethods[T], MaintenanceMethods[T], Que
 
     def _add(self, command: Command, decode: Callable[[Any], U] = same) -> PipelineResult[U]:
         return self._call(command, None, False, decode)
+
+    if not TYPE_CHECKING:  # the same without ``_call``: there may be many
+
+        def Get(self, key, default=UNSET):
+            """Return the value of ``key``.
+
+            Returns:
+                A handle; its result, or its error, is what :meth:`Elevator.Get <pyelevator.Elevator.Get>` gives.
+            """
+            expected = None if default is UNSET else (KeyNotFound, default)
+            result = PipelineResult(Get.make(key), self._decoder.value, expected)
+            self._queue.append(result)
+            return result
 
     # Each of these takes several messages where it is not in a pipeline.
 
