@@ -9,6 +9,9 @@ BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Each process of the tests, servers among them, would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help test quick cover pythons legacy native native-test native-fuzz lint hooks demo docs bench torture torture-cluster fuzz container sdist clean
 .DEFAULT_GOAL := help
 
