@@ -142,15 +142,15 @@ Ratios carry over to other machines, absolute numbers do not. `elevator bench UR
 
 How this was measured:
 
-- Ours and the peer run in turn in the same minutes, {rounds} rounds after one to warm up, and who goes first changes from round to round. The ratio is the
+- Ours and the peer run in turn in the same minutes, {rounds} rounds after one to warm up, and the order changes from round to round. The ratio is the
   median of the rounds' ratios, with the smallest and the largest beside it; the rates are medians. Ours by the peer's: larger is better, except where the unit
   is x (then the time by the peer's) or MB.
 - Keys have 16 bytes, values 100: 50 random bytes, twice. All reads are from compacted table files. plyvel in process has the same files as our server and the
   same options, checksums verified on both sides.
-- Client, server and peers are processes of their own on this one machine, over TCP on loopback. Our client gives bytes (`encoding=None`); redis-py is used as
+- Client, server and peers are separate processes on the same machine, over TCP on loopback. Our client gives bytes (`encoding=None`); redis-py is used as
   its documentation shows it, with hiredis, and redis-server runs without persistence, while our server writes every Put to LevelDB's log. Each run begins
-  when our server computes no more (LevelDB compacts in the background after large writes), so that its compaction is not in the peer's time, nor in ours.
-- Get over FakeTransport: 500 keys again and again for the row with a goal, which LevelDB keeps in its cache; then random keys of all 100,000.
+  when our server is idle (LevelDB compacts in the background after large writes), so that its compaction is in neither measurement.
+- Get over FakeTransport: the same 500 keys, which LevelDB keeps in its cache, for the row with a goal; then random keys of all 100,000.
 - The fake's ratios depend on how Python was built, as all of our side is Python and little of plyvel's is: where the interpreter has its library linked in, as Debian's,
   ours is a tenth quicker than on a build with `--enable-shared`, where the row with the goal gave 0.09 to 0.097.
 - The bare echo is a pyzmq DEALER and a ROUTER that answer with frames of the same lengths and do nothing else.

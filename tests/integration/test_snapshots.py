@@ -49,15 +49,6 @@ WRITERS = 4
 ROUNDS = 25
 
 
-@pytest.fixture(params=["sync", "async"])
-def make(request):
-    if request.param == "sync":
-        yield Elevator
-        return
-    with Portal() as portal:
-        yield lambda *args, **options: portal.connect(Elevator, *args, **options)
-
-
 @pytest.fixture(params=["memory", "leveldb"])
 def application(request, tmp_path):
     made = Application.in_memory() if request.param == "memory" else Application.on_leveldb(str(tmp_path / "data"))

@@ -1,6 +1,5 @@
 """Where only keys are asked for, only keys travel: in every direction, from snapshots too, and from old servers."""
 
-from functools import partial
 from operator import attrgetter
 
 import pytest
@@ -10,7 +9,6 @@ from pyelevator.application import Application, Policy
 from pyelevator.client import paging
 from pyelevator.codec import ClassicCodec
 from pyelevator.interceptors import hooks
-from pyelevator.testing.portals import Portal
 from pyelevator.transports import FakeTransport
 from support.old_servers import OldServer
 
@@ -36,15 +34,6 @@ class Weighing(FakeTransport):
 
     def slices(self):
         return [command for command in self.asked if command.verb == "SLICE"]
-
-
-@pytest.fixture(params=["sync", "async"])
-def make(request):
-    if request.param == "sync":
-        yield Elevator
-        return
-    with Portal() as portal:
-        yield partial(portal.connect, Elevator)
 
 
 @pytest.fixture

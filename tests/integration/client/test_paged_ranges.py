@@ -1,19 +1,17 @@
 """A large Range comes in pages of one snapshot, which shows only in the time it takes."""
 
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 from attrs import evolve
 
-from pyelevator import Elevator, MalformedMessage
+from pyelevator import MalformedMessage
 from pyelevator.application import Application, Policy
 from pyelevator.client import paging
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, Batch, Range, Slice
 from pyelevator.interceptors import hooks
 from pyelevator.messages import Request
-from pyelevator.testing.portals import Portal
 from pyelevator.transports import FakeTransport
 from support.applications import cursors_of
 from support.connections import handle_of
@@ -55,16 +53,6 @@ def application():
     application.asked, application.before = [], {}
     application.write([(PUT, key.encode(), value.encode()) for key, value in PAIRS])
     return application
-
-
-@pytest.fixture(params=["sync", "async"])
-def make(request):
-    """Makes clients: sync ones, or async ones that look so."""
-    if request.param == "sync":
-        yield Elevator
-        return
-    with Portal() as portal:
-        yield partial(portal.connect, Elevator)
 
 
 @pytest.fixture

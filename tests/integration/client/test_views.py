@@ -25,15 +25,6 @@ NO_KEYS = {
 """Fields of commands that read or write keys, in which there is none."""
 
 
-@pytest.fixture(params=["sync", "async"])
-def make(request):
-    if request.param == "sync":
-        yield Elevator
-        return
-    with Portal() as portal:
-        yield lambda *args, **options: portal.connect(Elevator, *args, **options)
-
-
 # Every command
 
 

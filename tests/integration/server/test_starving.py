@@ -5,22 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pyelevator import Elevator
 from pyelevator.errors import ServerOSError
-from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import ServerProcess
 from support import damage, reads
 
 ROWS = reads.Rows(3000)
-
-
-@pytest.fixture(params=["sync", "async"])
-def connect(request):
-    if request.param == "sync":
-        yield Elevator
-        return
-    with Portal() as portal:
-        yield lambda *args, **options: portal.connect(Elevator, *args, **options)
 
 
 @pytest.fixture
@@ -47,8 +36,8 @@ def outcomes(E):
     return {name: reads.outcome(E, calls(ROWS)) for name, calls in reads.READS.items()}
 
 
-def test_reads_fail_without_descriptors_and_work_again_with_them(filled, connect):
-    with ServerProcess(filled) as server, connect(endpoint=address(server), timeout=20) as E:
+def test_reads_fail_without_descriptors_and_work_again_with_them(filled, make):
+    with ServerProcess(filled) as server, make(endpoint=address(server), timeout=20) as E:
         E.mount("default")
         recover = without_descriptors(server.pid)
         assert outcomes(E) == dict.fromkeys(reads.READS, "error")
@@ -58,10 +47,10 @@ def test_reads_fail_without_descriptors_and_work_again_with_them(filled, connect
         assert outcomes(E) == dict.fromkeys(reads.READS, "rows")
 
 
-def test_a_damaged_last_block_is_an_error_to_each_read_over_a_socket(filled, connect):
+def test_a_damaged_last_block_is_an_error_to_each_read_over_a_socket(filled, make):
     (table,) = (filled / "default").glob("*.ldb")
     damage.flip(table, damage.last_block)
-    with ServerProcess(filled) as server, connect(endpoint=address(server), timeout=20) as E:
+    with ServerProcess(filled) as server, make(endpoint=address(server), timeout=20) as E:
         assert outcomes(E) == dict.fromkeys(reads.READS, "error")
         assert E.Get(ROWS.keys[0]) == ROWS.values[0]
         E.repairdb()

@@ -11,19 +11,8 @@ from pyelevator.application import Application
 from pyelevator.errors import ErrorCode, ServerError, ServerRuntimeError
 from pyelevator.interceptors import Fault, hooks, read_only
 from pyelevator.testing import fake_server
-from pyelevator.testing.portals import Portal
 from pyelevator.transports import FakeTransport, parse_url
 from pyelevator.transports.fake import add_fake, named_fake, remove_fake
-
-
-@pytest.fixture(params=["sync", "async"])
-def make(request):
-    if request.param == "sync":
-        yield Elevator
-        return
-    with Portal() as portal:
-        yield lambda *args, **options: portal.connect(Elevator, *args, **options)
-
 
 # Names
 
