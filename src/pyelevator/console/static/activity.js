@@ -1,27 +1,33 @@
 // What the server does, live: requests, latencies and connections, as it counts them itself.
 
-import { get } from "./api.js";
 import { Chart } from "./chart.js";
 import { el, replace, table } from "./dom.js";
+import { Poller } from "./poller.js";
 import { bytes, duration, number, time } from "./units.js";
 
-const EVERY = 1000;
 const SECONDS = 120;
 let charts = null;
 let parts = null;
-let timer = null;
 let samples = [];
 let before = null;
+const figures = new Poller("stats", 1000, {
+  render: (stats) => {
+    add(stats, Date.now());
+    parts.status.textContent = "";
+    render(stats);
+  },
+  fail: (text) => { parts.status.textContent = text; },
+});
 
 const perSecond = (value) => (value === null ? "–" : `${value >= 10 || Number.isInteger(value) ? Math.round(value).toLocaleString("en") : value.toFixed(1)}/s`);
 
 export function leave() {
-  clearTimeout(timer);
+  figures.leave();
   charts = parts = null;
 }
 
 export async function show(main) {
-  if (charts) return refresh();
+  if (charts) return figures.refresh();
   charts = [
     new Chart("Requests", [{ name: "all", key: "requests" }, { name: "failed", key: "failures" }], perSecond, SECONDS),
     new Chart("Latency", [{ name: "mean", key: "mean" }, { name: "p99 of 1 min", key: "p99" }], time, SECONDS),
@@ -31,23 +37,7 @@ export async function show(main) {
   parts = { facts: el("dl", { class: "facts" }), verbs: el("div", {}), status: el("p", { class: "hint", role: "status" }) };
   main.replaceChildren(el("h1", {}, "Activity"), parts.status, parts.facts, el("div", { class: "charts" }, charts.map((each) => each.element)), parts.verbs);
   samples = samples.filter((each) => Date.now() - each.time < SECONDS * 1000);
-  await refresh();
-}
-
-async function refresh() {
-  clearTimeout(timer);
-  const shown = charts;
-  try {
-    const stats = await get("stats");
-    if (charts !== shown || !shown) return;
-    add(stats, Date.now());
-    parts.status.textContent = "";
-    render(stats);
-  } catch (error) {
-    if (charts !== shown || !shown || error.name === "AbortError") return;
-    parts.status.textContent = error.message;
-  }
-  timer = setTimeout(refresh, EVERY);
+  await figures.refresh();
 }
 
 function add(stats, at) {

@@ -2,27 +2,30 @@
 
 import { get, send } from "./api.js";
 import { el, replace, say, table } from "./dom.js";
+import { Poller } from "./poller.js";
 import { bytes, duration } from "./units.js";
 
-const EVERY = 1000;
 const TASKS = { backup: "Backup", compact: "Compaction", repair: "Repair" };
 let session = null;
 let parts = null;
-let timer = null;
+const list = new Poller("backups", 1000, {
+  render: ({ tasks, backups }) => render(tasks, backups),
+  fail: (text) => { parts.status.textContent = text; },
+});
 
 export function setUp(opened) {
   session = opened;
 }
 
 export function leave() {
-  clearTimeout(timer);
+  list.leave();
   parts = null;
 }
 
 export async function show(main, parameters) {
   if (!parts) await build(main);
   if (parts.database && parameters.get("db")) parts.database.value = parameters.get("db");
-  await refresh();
+  await list.refresh();
 }
 
 async function build(main) {
@@ -49,24 +52,10 @@ async function start() {
   try {
     await send("POST", "backups", { db: parts.database.value, directory: parts.directory.value });
     say("The backup has begun.");
-    await refresh();
+    if (parts) await list.refresh();
   } catch (error) {
     say(error.message, "error");
   }
-}
-
-async function refresh() {
-  clearTimeout(timer);
-  const shown = parts;
-  try {
-    const { tasks, backups } = await get("backups");
-    if (parts !== shown || !shown) return;
-    render(tasks, backups);
-  } catch (error) {
-    if (parts !== shown || !shown || error.name === "AbortError") return;
-    parts.status.textContent = error.message;
-  }
-  timer = setTimeout(refresh, EVERY);
 }
 
 const STATES = { running: "running", done: "done", failed: "failed" };

@@ -1,15 +1,17 @@
 // The latest requests that took the server long.
 
-import { get } from "./api.js";
 import { el, replace, table } from "./dom.js";
+import { Poller } from "./poller.js";
 import { bytes, number, time } from "./units.js";
 
-const EVERY = 3000;
 let parts = null;
-let timer = null;
+const log = new Poller("slowlog", 3000, {
+  render: ({ requests }) => render(requests),
+  fail: (text) => { parts.status.textContent = text; },
+});
 
 export function leave() {
-  clearTimeout(timer);
+  log.leave();
   parts = null;
 }
 
@@ -21,21 +23,7 @@ export async function show(main) {
       el("p", { class: "hint" }, "What counts as slow says ", el("code", {}, "elevator serve --slow MS"), "; beginnings of keys are shown with ", el("code", {}, "--slow-keys"), "."),
     );
   }
-  await refresh();
-}
-
-async function refresh() {
-  clearTimeout(timer);
-  const shown = parts;
-  try {
-    const { requests } = await get("slowlog");
-    if (parts !== shown || !shown) return;
-    render(requests);
-  } catch (error) {
-    if (parts !== shown || !shown || error.name === "AbortError") return;
-    parts.status.textContent = error.message;
-  }
-  timer = setTimeout(refresh, EVERY);
+  await log.refresh();
 }
 
 function render(requests) {
