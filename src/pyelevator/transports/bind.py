@@ -4,6 +4,7 @@ import errno
 import fcntl
 import ipaddress
 import os
+import re
 import socket as sockets
 import struct
 import sys
@@ -40,11 +41,10 @@ def split_address(value: str) -> tuple[str, int]:
     Raises:
         ValueError: it is something else.
     """
-    host, _, port = value.rpartition(":")
-    is_bracketed = host.startswith("[") and host.endswith("]")
-    if not host or (":" in host and not is_bracketed) or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    match = re.fullmatch(r"(?:\[([^]]+)\]|([^][:/]+)):(\d{1,5})", value, re.ASCII)
+    if match is None or int(match[3]) > 65535:
         raise ValueError("must be HOST:PORT, for instance 127.0.0.1:9141")
-    return host[1:-1] if is_bracketed else host, int(port)
+    return match[1] or match[2], int(match[3])
 
 
 def check_ipc_path(path: str) -> None:
