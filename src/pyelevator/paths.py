@@ -66,7 +66,7 @@ def sync_directory(path: Path) -> None:
 
 
 def exists(path: _Path) -> bool:
-    """Return True if there is something at the path, or where a link there leads; raise OSError if not known."""
+    """Return True if there is something at the path, or where a link there leads; raise OSError if that is unknown."""
     return _mode(path) is not None
 
 

@@ -15,7 +15,7 @@ _NEGATIVE: Final = re.compile(r"-[\d.]")
 
 
 class SectionedCommand(click.Command):
-    """A command whose help lists its options under headings, those not named in ``sections`` under ``Options``."""
+    """A command whose help lists its options under headings; those that ``sections`` does not name are ``Options``."""
 
     sections: Mapping[str, Iterable[str]]
 

@@ -34,15 +34,15 @@ INHERITED: Final = "pyelevator.connection"
 
 @frozen
 class ConnectionOptions:
-    """Where a command connects to, and the arguments of :meth:`Elevator.from_url` that it is given beside the URL."""
+    """Where a command connects to, and the other arguments of :meth:`Elevator.from_url`."""
 
     url: str
     options: Mapping[str, Any] = field(factory=dict)
 
     def open(self, *, auto_connect: bool = True, is_long: bool = False) -> Elevator[bytes]:
-        """Return a client; for commands about the server and its databases without ``auto_connect`` to one of them.
+        """Return a client. Commands about the server and its databases do not ``auto_connect`` to one of them.
 
-        What ``is_long`` takes as long as it takes, unless a timeout is given.
+        A call that ``is_long`` has no timeout, unless one is given.
         """
         given = self.options if auto_connect else {**self.options, "auto_connect": False}
         client = Elevator[bytes].from_url(self.url, encoding=None, **given)

@@ -85,7 +85,7 @@ def is_legacy(text: str) -> bool:
 
 
 def parse_legacy(text: str, path: str | Path) -> Values:
-    """Parse the text of an old server's file into the values of settings, ``ignored`` being the keys that are.
+    """Parse the text of an old server's file into the values of settings; ``ignored`` are the keys without a meaning.
 
     Raises:
         UsageError: the text is invalid; the message names file, key and value.

@@ -101,7 +101,7 @@ class Backend:
         return [known.get(name, name) for name in names]
 
     async def page(self, database: str, prefix: bytes, start: bytes, count: int) -> KeyPage:
-        """Return the first keys of a prefix from ``start`` on: so many, and one more is read, and one before them."""
+        """Return at most ``count`` keys of a prefix from ``start`` on."""
         client = await self.client(database)
         keys = await client.Slice(max(start, prefix), count + 1, include_value=False, prefix=prefix)
         return KeyPage(keys[:count], await self._has_before(client, prefix, start), len(keys) > count)

@@ -295,7 +295,7 @@ class PrefixScans:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, client: _Client, scan: PrefixScan) -> PrefixScan:
-        """Start a scan, unless as many as may are running."""
+        """Start a scan; raise a UsageError if too many are running."""
         if len(self._tasks) >= MAX_RUNNING:
             raise UsageError(f"{MAX_RUNNING} scans are running; stop one, or wait for its end")
         self._scans[scan.id] = scan

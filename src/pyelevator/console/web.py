@@ -70,7 +70,7 @@ def _show(key: bytes, data: bytes | None) -> dict[str, object]:
 
 
 def required(query: Mapping[str, str], name: str) -> str:
-    """Return a parameter; it is a UsageError if it is missing."""
+    """Return a parameter; raise a UsageError if it is missing."""
     if name not in query:
         raise UsageError(f"the parameter {name} is missing")
     return query[name]

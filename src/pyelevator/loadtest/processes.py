@@ -52,7 +52,7 @@ class LoadProcesses:
             pipe.close()
 
     def measure(self, workload: OpenWorkload, *args: Any, seconds: float, size: int | None = None) -> list[Measurement]:
-        """Run a workload in several processes, or in all, during the same seconds; return a measurement for each.
+        """Run a workload in ``size`` processes, or in all, during the same seconds; return a measurement for each.
 
         Raises:
             RuntimeError: a process failed or stopped answering; the processes cannot be used any more.

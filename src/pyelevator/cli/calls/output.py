@@ -33,7 +33,7 @@ class Output:
 
     @classmethod
     def to_stdout(cls, encoding: Encoding, form: str | None) -> "Output":
-        """Return the output of a one-shot command, in such a form: page by page if stdout is a terminal."""
+        """Return the output of a one-shot command in a form, or in lines: page by page if stdout is a terminal."""
         is_terminal = sys.stdout.isatty()
         layout = _LAYOUT_TYPES[form](encoding) if form else (Screen if is_terminal else Lines)(encoding)
         return cls(layout, show_pages if is_terminal and form != "raw" else write_stdout)

@@ -104,7 +104,7 @@ class LinesType(FilesType):
 
 
 def read_stdin(param: click.Parameter | None, ctx: click.Context | None) -> bytes:
-    """Return what stdin brings until its end; refuse that where the shell reads its commands from it."""
+    """Return what stdin brings until its end, unless the shell reads its commands from it."""
     if ctx is not None and IN_SHELL in ctx.meta:
         raise click.BadParameter("the shell itself reads from stdin; give it here, or in a file", ctx, param)
     return sys.stdin.buffer.read()
@@ -147,7 +147,7 @@ def take_format(params: dict[str, object]) -> tuple[Encoding, str | None]:
 
 
 def flag(names: str, help: str, **traits: bool) -> click.Option:
-    """Make an option that is on or off, of its name and perhaps that of its parameter."""
+    """Make an option that is on or off; ``names`` are its own, and the name of its parameter if that differs."""
     return click.Option(names.split(), is_flag=True, help=help, **traits)
 
 
@@ -206,5 +206,5 @@ _SHARED: Final[Mapping[str, click.Parameter]] = {
 
 
 def shared(usage: str) -> Sequence[click.Parameter]:
-    """Return parameters that several commands have, by how the help shows them: ``KEY [VALUE] --sync``."""
+    """Return parameters that several commands have, named as the help shows them: ``KEY [VALUE] --sync``."""
     return [_SHARED[shown] for shown in usage.split()]

@@ -44,7 +44,7 @@ def proxy(**given: Any) -> int:
 
 
 def _upstream_for_clients(listen: Sequence[str]) -> Upstream:
-    """Return the server that clients would connect to without the proxy; it must be said, and not be the proxy."""
+    """Return the server that clients would connect to without the proxy, which must not be the proxy itself."""
     url = os.environ.get(URL_VARIABLE)
     if not url:
         raise click.UsageError(

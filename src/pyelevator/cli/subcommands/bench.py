@@ -30,9 +30,10 @@ _CAPTION: Final = "one client with sequential calls, unless noted; latencies are
 
 @frozen
 class BenchmarkPlan:
-    """The plan of a benchmark: a database of so many pairs, which is dropped afterwards, and seconds for each workload.
+    """The plan of a benchmark.
 
-    The last workload has several clients, processes, or is left out for 0.
+    A database of so many pairs is made for it, and dropped afterwards. Each workload takes so many seconds. The last
+    one has so many client processes, or is left out for 0.
     """
 
     url: str
