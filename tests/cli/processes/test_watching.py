@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pyelevator import Elevator, UsageError
-from pyelevator.cli.processes.metrics import serving_metrics
+from pyelevator.cli.processes.metrics_server import serving_metrics
 from pyelevator.cli.processes.notifier import Notifier
 from pyelevator.peers.service import Service
 from support.optional import unwrap
@@ -176,7 +176,7 @@ def test_a_stuck_program_is_not_healthy_and_a_stopping_one_not_ready():
 
 def test_of_many_silent_connections_the_oldest_give_way(monkeypatch):
     """Each has a file, and the server's own clients and databases need those."""
-    monkeypatch.setattr("pyelevator.cli.processes.metrics._Handler.timeout", None)
+    monkeypatch.setattr("pyelevator.cli.processes.metrics_server._Handler.timeout", None)
     with serving_metrics(Stuck(), "127.0.0.1:0") as url, ExitStack() as stack:
         port = int(unwrap(re.search(r":(\d+)/", unwrap(url)))[1])
         silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port), WAIT)) for _ in range(40)]

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from pyelevator.cli.calls.encodings import Encoding, decode
 from pyelevator.cli.command import ParamType
-from pyelevator.cli.connection import DatabaseType
+from pyelevator.cli.connection_options import DatabaseType
 from pyelevator.cli.progress import QUIET
 
 STDIN: Final = "-"

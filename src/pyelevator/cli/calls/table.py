@@ -12,7 +12,7 @@ from pyelevator.cli.calls.batches import read_batch
 from pyelevator.cli.calls.output import Output, show_found, show_names, show_nothing, show_truth
 from pyelevator.cli.calls.parameters import COUNT, FORMATS, KEY, VALUE, argument, flag, option, shared, take_format
 from pyelevator.cli.command import SectionedCommand
-from pyelevator.cli.connection import CONNECTION_NAMES, ConnectionOptions, connection_options
+from pyelevator.cli.connection_options import CONNECTION_NAMES, ConnectionOptions, connection_options
 from pyelevator.cli.errors import ExitCode
 from pyelevator.client import Elevator
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyelevator.cli.processes.daemon import handle_signals
-from pyelevator.cli.processes.metrics import serving_metrics
+from pyelevator.cli.processes.metrics_server import serving_metrics
 from pyelevator.cli.processes.notifier import Notifier
 from pyelevator.peers.service import Service
 

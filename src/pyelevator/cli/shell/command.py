@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from pyelevator.cli.connection import ConnectionOptions, connection_options
+from pyelevator.cli.connection_options import ConnectionOptions, connection_options
 from pyelevator.cli.errors import ExitCode
 from pyelevator.cli.shell.blocks import is_complete
 from pyelevator.cli.shell.commands import find_command

@@ -11,7 +11,7 @@ import click
 from pyelevator.cli.calls.parameters import take_format
 from pyelevator.cli.calls.table import CALLS, Call
 from pyelevator.cli.calls.words import quote
-from pyelevator.cli.connection import DatabaseType
+from pyelevator.cli.connection_options import DatabaseType
 from pyelevator.cli.errors import ExitCode
 from pyelevator.cli.main import COMMANDS, elevator
 from pyelevator.cli.shell.session import ShellSession

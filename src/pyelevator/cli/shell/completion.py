@@ -12,7 +12,7 @@ from prompt_toolkit.document import Document
 from pyelevator.cli.calls.batches import OPERATIONS
 from pyelevator.cli.calls.parameters import KeyType
 from pyelevator.cli.calls.words import UnclosedQuote, quote, split_words, unescape
-from pyelevator.cli.connection import DatabaseType
+from pyelevator.cli.connection_options import DatabaseType
 from pyelevator.cli.lookup import list_databases, list_keys
 from pyelevator.cli.shell.blocks import END
 from pyelevator.cli.shell.commands import ALIASES, SHELL_COMMANDS

@@ -12,7 +12,7 @@ from pyelevator.cli.calls.layouts import Layout, Lines
 from pyelevator.cli.calls.output import Output, show_pages, write_stdout
 from pyelevator.cli.calls.parameters import IN_SHELL
 from pyelevator.cli.calls.words import split_words
-from pyelevator.cli.connection import INHERITED, ConnectionOptions
+from pyelevator.cli.connection_options import INHERITED, ConnectionOptions
 from pyelevator.cli.errors import ExitCode, explain
 from pyelevator.cli.shell.blocks import END, is_complete, split_block
 from pyelevator.client import Elevator

@@ -6,7 +6,7 @@ import click
 from attrs import asdict, evolve
 
 from pyelevator.cli.calls.encodings import dump_json
-from pyelevator.cli.connection import ConnectionOptions, DatabaseType, connection_options, json_option
+from pyelevator.cli.connection_options import ConnectionOptions, DatabaseType, connection_options, json_option
 from pyelevator.cli.progress import QUIET, call_with_progress, describe_task, format_size, repeat
 
 

@@ -11,7 +11,7 @@ import click
 from attrs import frozen
 
 from pyelevator.cli.calls.encodings import dump_json
-from pyelevator.cli.connection import json_option
+from pyelevator.cli.connection_options import json_option
 from pyelevator.client import Elevator
 from pyelevator.config.server_settings import DEFAULT_BIND
 from pyelevator.errors import ElevatorError

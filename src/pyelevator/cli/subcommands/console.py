@@ -2,7 +2,7 @@
 
 import click
 
-from pyelevator.cli.connection import ConnectionOptions, connection_options
+from pyelevator.cli.connection_options import ConnectionOptions, connection_options
 from pyelevator.console import open_console
 
 

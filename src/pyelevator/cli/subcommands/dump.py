@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 import click
 
 from pyelevator import dumps
-from pyelevator.cli.connection import ConnectionOptions, DatabaseType, connection_options
+from pyelevator.cli.connection_options import ConnectionOptions, DatabaseType, connection_options
 from pyelevator.cli.progress import QUIET, format_size
 from pyelevator.dumps.dumping import OnProgress
 from pyelevator.dumps.loading import SEVERAL

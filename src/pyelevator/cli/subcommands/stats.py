@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from pyelevator.cli.connection import ConnectionOptions, connection_options, json_option
+from pyelevator.cli.connection_options import ConnectionOptions, connection_options, json_option
 from pyelevator.cli.logs import printable
 from pyelevator.cli.progress import repeat
 from pyelevator.monitoring import DatabaseStats, ServerStats, SlowRequest, VerbStats

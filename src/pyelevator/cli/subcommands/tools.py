@@ -3,7 +3,7 @@
 import click
 
 from pyelevator.cli.completion import SHELLS
-from pyelevator.cli.connection import ConnectionOptions, connection_options
+from pyelevator.cli.connection_options import ConnectionOptions, connection_options
 
 
 @click.command()

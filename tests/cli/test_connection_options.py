@@ -11,7 +11,7 @@ from pyelevator import errors
 from pyelevator.application import Application
 from pyelevator.auth import ClientAuth
 from pyelevator.auth.keys import generate_keys
-from pyelevator.cli.connection import connection_options
+from pyelevator.cli.connection_options import connection_options
 from pyelevator.cli.errors import ExitCode, OneLineErrorGroup, exit_code
 from pyelevator.cli.main import COMMANDS, elevator
 from pyelevator.server import Server
