@@ -536,7 +536,7 @@ def test_a_million_keys_are_browsed_a_page_at_a_time(opened, tmp_path):
             keys = (f"{'event' if number % 4 else 'user'}:{number:07}" for number in range(start, start + 50_000))
             engine.write([(PUT, key.encode(), b"v" * 20) for key in keys])
     with serve(Application.on_leveldb(tmp_path)) as server:
-        with running_console(server.urls[0]) as console:
+        with running_console(server.urls[0], {"timeout": 60}) as console:
             opened.resize(*WIDE)
             opened.prefer("light")
             opened.open(console.url)
