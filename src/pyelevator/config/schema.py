@@ -69,11 +69,6 @@ class Setting:
         """Return the name of the environment variable: ``ELEVATOR_MAX_BATCH``."""
         return f"{prefix}{self.key.upper()}"
 
-    @property
-    def read_entry(self) -> Reader:
-        """The parser of the value in a file: one, or a list of them."""
-        return values.each(self.read) if self.is_list else self.read
-
 
 _DEFAULT_FORMATS: Final[Mapping[Reader, Callable[[Any], str]]] = {
     values.mode: "{:04o}".format,
@@ -116,8 +111,9 @@ def parse_toml(settings_class: type, text: str, path: str | Path) -> Values:
         UsageError: the text is invalid; the message names file, key and value.
     """
     settings = {each.key: each for each in settings_of(settings_class)}
+    parsers = {key: values.each(each.read) if each.is_list else each.read for key, each in settings.items()}
     try:
-        entries = values.TableParser({key: each.read_entry for key, each in settings.items()})(tomllib.loads(text))
+        entries = values.TableParser(parsers)(tomllib.loads(text))
     except values.EntryError as error:
         raise UsageError(f"{path}: {error}") from error
     except tomllib.TOMLDecodeError as error:

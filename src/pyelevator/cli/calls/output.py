@@ -93,13 +93,6 @@ def _decode_chunk(chunk: bytes) -> str:
     return chunk.decode("utf-8", "backslashreplace")
 
 
-def complain(message: str) -> None:
-    """Write a line about what went wrong to stderr."""
-    context = click.get_current_context(silent=True)
-    is_shell = context is not None and IN_SHELL in context.meta
-    click.echo(message if is_shell else f"elevator: {message}", err=True)
-
-
 def show_nothing(_: Output, __: object) -> ExitCode:
     """Show nothing: it is done."""
     return ExitCode.DONE
@@ -122,6 +115,7 @@ def show_found(output: Output, rows: Iterable[Row]) -> ExitCode:
     missing = [key for row in found if row["value"] is None and isinstance(key := row["key"], bytes)]
     is_json = isinstance(output.layout, Json)
     output.rows(found if is_json else [row for row in found if row["value"] is not None])
+    program = "" if IN_SHELL in click.get_current_context().meta else "elevator: "
     for key in missing:
-        complain(f"Key not found: {printable(key)}")
+        click.echo(f"{program}Key not found: {printable(key)}", err=True)
     return ExitCode.FAILED if missing else ExitCode.DONE

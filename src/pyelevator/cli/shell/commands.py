@@ -115,7 +115,7 @@ def timing(session: ShellSession) -> None:
 _SERVER_COMMANDS: Final = ("stats", "slowlog", "backup", "progress", "dump", "ping")
 """Commands of ``elevator`` that take the shell's connection."""
 
-_ALIASES: Final = {
+ALIASES: Final = {
     "\\slow": "slowlog",
     "\\stats": "stats",
     "\\q": "exit",
@@ -134,8 +134,7 @@ def _sections() -> Mapping[str, Mapping[str, click.Command]]:
         heading: {name: _call_command(name, CALLS[name]) for name in names if name in CALLS}
         for heading, names in COMMANDS.items()
     }
-    group, known = click.Context(elevator), elevator.list_commands(click.Context(elevator))
-    others = {name: elevator.get_command(group, name) for name in _SERVER_COMMANDS if name in known}
+    others = {name: elevator.get_command(click.Context(elevator), name) for name in _SERVER_COMMANDS}
     sections["Server"] = {name: command for name, command in others.items() if command is not None}
     sections["Shell"] = _SHELL_COMMANDS
     return {heading: section for heading, section in sections.items() if section}
@@ -143,7 +142,6 @@ def _sections() -> Mapping[str, Mapping[str, click.Command]]:
 
 SECTIONS: Final = _sections()
 SHELL_COMMANDS: Final = {name: command for section in SECTIONS.values() for name, command in section.items()}
-ALIASES: Final = {name: other for name, other in _ALIASES.items() if other in SHELL_COMMANDS}
 
 
 def find_command(name: str) -> click.Command:
