@@ -114,7 +114,10 @@ def batches(calls: Iterable[PendingCall], peer: PeerFeatures) -> Iterator[Sequen
     for call in calls:
         alike.setdefault(_batch_key(call, peer), []).append(call)
     for batch in alike.values():
-        yield from chunk_commands(batch, [call.command for call in batch], MAX_BATCH, _MAX_BATCH_BYTES)
+        if len(batch) == 1:
+            yield batch
+        else:
+            yield from chunk_commands(batch, [call.command for call in batch], MAX_BATCH, _MAX_BATCH_BYTES)
 
 
 def _batch_key(call: PendingCall, peer: PeerFeatures) -> Hashable:
