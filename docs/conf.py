@@ -24,16 +24,20 @@ html_theme_options = {"navigation_with_keys": True}
 default_role = "code"  # in docstrings one backtick means code, as it does in Markdown
 python_maximum_signature_line_length = 88
 nitpicky = True
+suppress_warnings = ["ref.python"]  # a client imports Pipeline for type checkers only, and a command has that name too
 nitpick_ignore = [  # the options of a constructor, and types that only type checkers import
     ("py:class", name)
     for name in (
         "AsyncClient",
         "TypedOptions",
+        "SyncBatch",
         "SyncClient",
         "T",
+        "Traffic",
         "_pytest.config.argparsing.Parser",
         "_pytest.fixtures.FixtureRequest",
         "contextlib.AbstractContextManager",
+        "socket.socket",
     )
 ]
 
