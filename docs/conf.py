@@ -32,6 +32,7 @@ nitpick_ignore = [  # the options of a constructor, and types that only type che
         "TypedOptions",
         "SyncBatch",
         "SyncClient",
+        "SyncPipeline",
         "T",
         "Traffic",
         "_pytest.config.argparsing.Parser",

@@ -39,7 +39,7 @@ def collect_range(client: SyncClient[Any], pager: RangePager, compression: bool,
 if TYPE_CHECKING:
     from pyelevator.client.sync.batch import WriteBatch as SyncBatch
     from pyelevator.client.sync.mapping import ElevatorMapping
-    from pyelevator.client.sync.pipeline import Pipeline
+    from pyelevator.client.sync.pipeline import Pipeline as SyncPipeline
 
 
 @accept_old_calls
@@ -166,7 +166,7 @@ class Elevator(KeyMethods[T], IterationMethods[T], DatabaseMethods[T], Maintenan
 
         return WriteBatch.for_client(self, timeout)
 
-    def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "Pipeline[T]":
+    def pipeline(self, *, raise_errors: bool = True, timeout: float | None = None) -> "SyncPipeline[T]":
         """Return a pipeline: commands that travel together, in one round trip where the server knows how.
 
         ``with E.pipeline() as p: p.Put("a", "1"); f = p.Get("a")``, and then ``f.result()`` or ``p.results``. It is not
