@@ -7,6 +7,7 @@ they mark the functions, of which an async client makes coroutine functions, and
 """
 
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import closing
 from functools import wraps
 from inspect import signature
 from types import FunctionType
@@ -97,7 +98,8 @@ class SyncMethods:
     """The base of what has methods that give their results."""
 
     def _run(self, steps: Steps[R]) -> R:
-        return drive(steps, same)
+        with closing(steps):  # at once, even where an interrupt comes between two instructions of the loop
+            return drive(steps, same)
 
 
 class SyncBlock(SyncMethods):
