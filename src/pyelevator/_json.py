@@ -41,15 +41,15 @@ def decode_json(data: bytes, build: Callable[[object], T], verb: str) -> T:
         raise MalformedMessage(f"the answer to {verb} holds something else than its report") from error
 
 
-def build(kind: type[T], told: object, *, is_complete: bool = False) -> T:
+def build(kind: type[T], data: object, *, is_complete: bool = False) -> T:
     """Make an object of an attrs class from a JSON object, or return it if it is one already.
 
     What a newer peer adds is passed over; what an older one leaves out has its default, unless ``is_complete``.
     """
-    if isinstance(told, kind):
-        return told
-    known, told = {one.name for one in fields(kind) if one.init}, to_mapping(told)  # type: ignore[arg-type]
-    return kind(**{name: told[name] for name in (known if is_complete else known & told.keys())})
+    if isinstance(data, kind):
+        return data
+    known, data = {one.name for one in fields(kind) if one.init}, to_mapping(data)  # type: ignore[arg-type]
+    return kind(**{name: data[name] for name in (known if is_complete else known & data.keys())})
 
 
 class Report:
@@ -57,7 +57,7 @@ class Report:
 
     Attributes:
         wire_verb: the verb of the command that is answered so.
-        is_complete: what ``build`` is told of a peer's.
+        is_complete: what ``build`` is given for a peer's.
     """
 
     __slots__ = ()
@@ -82,8 +82,8 @@ class Report:
         return decode_json(data, cls._build, cls.wire_verb)
 
     @classmethod
-    def _build(cls, told: object) -> Self:
-        return build(cls, told, is_complete=cls.is_complete)
+    def _build(cls, data: object) -> Self:
+        return build(cls, data, is_complete=cls.is_complete)
 
     @staticmethod
     def encode_list(reports: "Iterable[Report]") -> bytes:
@@ -93,7 +93,7 @@ class Report:
     @classmethod
     def decode_list(cls, data: bytes) -> list[Self]:
         """Return what ``encode_list`` was given; raise as ``decode``."""
-        return decode_json(data, lambda told: list(map(cls._build, to_list(told))), cls.wire_verb)
+        return decode_json(data, lambda decoded: list(map(cls._build, to_list(decoded))), cls.wire_verb)
 
 
 def to_int(value: object) -> int:

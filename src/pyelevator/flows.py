@@ -68,12 +68,12 @@ def sleep(seconds: float) -> Flow[None]:
     yield Sleep(seconds)
 
 
-def compose(interceptors: Iterable[Interceptor], exchange: Forward = send) -> Forward:
-    """Join interceptors, the first one outermost, to one function that carries requests on to ``exchange``.
+def compose(interceptors: Iterable[Interceptor], innermost: Forward = send) -> Forward:
+    """Join interceptors, the first one outermost, to one function that carries requests on to ``innermost``.
 
     An outcome, an exception included, reaches the innermost first, and the outer ones by what it returns or raises.
     """
-    forward = exchange
+    forward = innermost
     for interceptor in reversed(tuple(interceptors)):
         forward = _wrap(interceptor, forward)
     return forward

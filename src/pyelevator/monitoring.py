@@ -22,18 +22,18 @@ def _part(kind: type[T]) -> Any:
 
 def _optional(convert: Callable[[object], T]) -> Any:
     """Make a field that holds a value, or None if there is none."""
-    return field(default=None, converter=lambda told: None if told is None else convert(told))
+    return field(default=None, converter=lambda data: None if data is None else convert(data))
 
 
 def _parts(kind: type[T]) -> Any:
     """Make a field that holds a tuple of objects of a class."""
-    return field(default=(), converter=lambda told: tuple([build(kind, one) for one in told]))
+    return field(default=(), converter=lambda data: tuple([build(kind, one) for one in data]))
 
 
 def _mapping(convert: Callable[[object], Any]) -> Any:
     """Make a field that holds values by name."""
     return field(
-        factory=dict, converter=lambda told: {str(key): convert(value) for key, value in to_mapping(told).items()}
+        factory=dict, converter=lambda data: {str(key): convert(value) for key, value in to_mapping(data).items()}
     )
 
 

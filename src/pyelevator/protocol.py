@@ -289,8 +289,8 @@ class IncomingRequest:
             if response.id is None and self.request is not None and self.request.id is not None:
                 response = evolve(response, id=self.request.id)  # which an interceptor has left out
             if response.features:
-                own, told = self.codec.limits.frame_bytes, response.max_message  # here, and by servers behind
-                response = evolve(response, max_message=own if told is None else min(own, told))
+                own, upstream_limit = self.codec.limits.frame_bytes, response.max_message  # here, and by servers behind
+                response = evolve(response, max_message=own if upstream_limit is None else min(own, upstream_limit))
             frames = self.codec.encode_response(response, request)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets its one answer
             _log().exception("an answer could not be encoded")

@@ -46,4 +46,4 @@ def decode_sizes(data: bytes) -> list[int]:
     Raises:
         MalformedMessage: it is something else.
     """
-    return decode_json(data, lambda told: list(map(to_count, to_list(told))), "SIZES")
+    return decode_json(data, lambda decoded: list(map(to_count, to_list(decoded))), "SIZES")

@@ -23,22 +23,22 @@ def result_of(flow, outcome):
 
 
 @pytest.fixture
-def link():
+def handle():
     return DatabaseHandle(ClassicCodec(), "testdb", "uid1")
 
 
-def test_a_database_whose_uid_was_lost_is_connected_again_by_name(link):
-    flow: Any = execute(link, Get("k"))
+def test_a_database_whose_uid_was_lost_is_connected_again_by_name(handle):
+    flow: Any = execute(handle, Get("k"))
     assert next(flow).request.uid == "uid1"
     assert flow.send(lost("uid1")).request.command.name == "testdb"
     assert flow.send(Response(b"uid2")).request.uid == "uid2"
     assert result_of(flow, Response(b"v")) == b"v"
-    assert link.uid == "uid2"
+    assert handle.uid == "uid2"
 
 
-def test_of_two_calls_that_lose_the_database_one_connects_and_both_go_on(link):
-    first: Any = execute(link, Get("k"))
-    second: Any = execute(link, Get("l"))
+def test_of_two_calls_that_lose_the_database_one_connects_and_both_go_on(handle):
+    first: Any = execute(handle, Get("k"))
+    second: Any = execute(handle, Get("l"))
     next(first)
     next(second)
     first.send(lost("uid1"))
@@ -49,10 +49,10 @@ def test_of_two_calls_that_lose_the_database_one_connects_and_both_go_on(link):
     assert result_of(first, Response(b"v")) == b"v"
 
 
-def test_a_database_that_is_gone_for_good_is_said_to_be(link):
-    flow = execute(link, Get("k"))
+def test_a_database_that_is_gone_for_good_is_said_to_be(handle):
+    flow = execute(handle, Get("k"))
     next(flow)
     flow.send(lost("uid1"))
     with pytest.raises(DatabaseError, match="Database does not exist"):
         flow.send(Response.failure(ErrorCode.DATABASE, "Database testdb doesn't exist"))
-    assert (link.name, link.uid) == ("testdb", "uid1")
+    assert (handle.name, handle.uid) == ("testdb", "uid1")

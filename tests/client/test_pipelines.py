@@ -24,7 +24,7 @@ from pyelevator.transports import FakeTransport
 from support.connections import transport_of
 
 
-def link(*features):
+def handle(*features):
     return DatabaseHandle(ClassicCodec(), "default", "u", features)
 
 
@@ -53,7 +53,7 @@ COMMANDS: list[Command[Any]] = [Put("k", "v"), Get("k"), Get("nope"), Exists("k"
 
 def test_a_server_with_the_feature_gets_one_message():
     server = Server()
-    outcomes = drive(execute_pipeline(link("pipeline"), COMMANDS), server)
+    outcomes = drive(execute_pipeline(handle("pipeline"), COMMANDS), server)
     assert server.log == [Pipeline(COMMANDS)]
     assert (outcomes[:2], outcomes[3]) == ([None, b"v"], True)
     assert isinstance(outcomes[2], KeyNotFound)
@@ -62,7 +62,7 @@ def test_a_server_with_the_feature_gets_one_message():
 @pytest.mark.parametrize("features", [(), ("id",), ("pipelines",)])
 def test_another_server_gets_one_command_after_the_other(features):
     server = Server()
-    outcomes = drive(execute_pipeline(link(*features), COMMANDS), server)
+    outcomes = drive(execute_pipeline(handle(*features), COMMANDS), server)
     assert server.log == COMMANDS
     assert (outcomes[:2], outcomes[3]) == ([None, b"v"], True)
     assert isinstance(outcomes[2], KeyNotFound)
@@ -70,13 +70,13 @@ def test_another_server_gets_one_command_after_the_other(features):
 
 def test_a_server_without_pipelines_after_all_gets_single_commands():
     server = Server(refuses="PIPELINE")
-    assert drive(execute_pipeline(link("pipeline"), COMMANDS[:2]), server) == [None, b"v"]
+    assert drive(execute_pipeline(handle("pipeline"), COMMANDS[:2]), server) == [None, b"v"]
     assert server.log == [Pipeline(COMMANDS[:2]), *COMMANDS[:2]]
 
 
 def test_after_a_lost_answer_nothing_more_is_sent_one_by_one():
     server = Server(dies=1)
-    done, lost, *unsent = drive(execute_pipeline(link(), COMMANDS), server)
+    done, lost, *unsent = drive(execute_pipeline(handle(), COMMANDS), server)
     assert (done, type(lost)) == (None, RequestTimeout)
     assert [(type(error), str(error)) for error in unsent] == [
         (ConnectFailed, "not sent, after a RequestTimeout earlier in the pipeline")
@@ -87,7 +87,7 @@ def test_after_a_lost_answer_nothing_more_is_sent_one_by_one():
 def test_large_pipelines_go_in_several_messages_until_one_is_lost():
     value = "v" * (6 << 20)
     server = Server(dies=1)
-    outcomes = drive(execute_pipeline(link("pipeline"), [Put(str(i), value) for i in range(9)]), server)
+    outcomes = drive(execute_pipeline(handle("pipeline"), [Put(str(i), value) for i in range(9)]), server)
     assert [len(message.commands) for message in server.log] == [2, 2]
     assert outcomes[:2] == [None] * 2
     assert [type(error) for error in outcomes[2:]] == [RequestTimeout] * 2 + [ConnectFailed] * 5
@@ -96,14 +96,14 @@ def test_large_pipelines_go_in_several_messages_until_one_is_lost():
 def test_batches_count_for_the_size_of_a_message():
     server = Server()
     batch = Batch([(1, b"k", b"v" * (7 << 20))])
-    assert drive(execute_pipeline(link("pipeline"), [batch] * 3), server) == [None] * 3
+    assert drive(execute_pipeline(handle("pipeline"), [batch] * 3), server) == [None] * 3
     assert [len(message.commands) for message in server.log] == [2, 1]
 
 
 def test_what_travels_by_itself_is_sent_in_its_place():
     server = Server()
     commands: list[Command[Any]] = [Put("a", "1"), Get("a"), DeleteRange(), Sizes(["a"]), Get("a"), Exists("a")]
-    outcomes = drive(execute_pipeline(link(*FEATURES), commands), server)
+    outcomes = drive(execute_pipeline(handle(*FEATURES), commands), server)
     assert server.log == [Pipeline(commands[:2]), commands[2], commands[3], Pipeline(commands[4:])]
     assert (outcomes[:4], outcomes[5]) == ([None, b"1", 1, [0]], False)
     assert isinstance(outcomes[4], KeyNotFound)
@@ -117,7 +117,7 @@ def test_a_range_in_a_pipeline_is_deleted_to_its_end():
         DeleteRange(),
         Count(),
     ]
-    outcomes = drive(execute_pipeline(link(*FEATURES), commands), server)
+    outcomes = drive(execute_pipeline(handle(*FEATURES), commands), server)
     assert outcomes[-3:] == [0, 9000, 0]
     assert len([command for command in server.log if isinstance(command, DeleteRange)]) > 2
 
@@ -125,7 +125,7 @@ def test_a_range_in_a_pipeline_is_deleted_to_its_end():
 def test_a_lost_chunk_of_a_range_in_a_pipeline_tells_how_far_it_came():
     server = Server(dies=2)
     server.application(Request(Batch([(1, b"%05d" % number, b"v") for number in range(9000)]), server.uid))
-    done, lost, unsent = drive(execute_pipeline(link(*FEATURES), [Get("x"), DeleteRange(), Get("y")]), server)
+    done, lost, unsent = drive(execute_pipeline(handle(*FEATURES), [Get("x"), DeleteRange(), Get("y")]), server)
     assert isinstance(done, KeyNotFound)
     assert isinstance(lost, RequestTimeout)
     assert 0 < lost.deleted < 9000

@@ -325,7 +325,7 @@ def read_answer(frames, bytes header not None, number, bytes prefix not None):
         return None
     expected.append(PyBytes_AS_STRING(header), PyBytes_GET_SIZE(header))
     put_number(expected, PyLong_AsUnsignedLongLong(number))
-    cdef string_view said = _view(frames[0])
-    if said.size() != expected.size() or expected.compare(0, expected.size(), said.data(), said.size()) != 0:
+    cdef string_view sent = _view(frames[0])
+    if sent.size() != expected.size() or expected.compare(0, expected.size(), sent.data(), sent.size()) != 0:
         return None
     return _bytes(found) if c_read_value(_view(frames[1]), _view(prefix), &found) else None

@@ -127,15 +127,15 @@ _COMMON: Final = (
 def _connection(params: dict[str, Any]) -> ConnectionOptions:
     """Take the connection's parameters out of those of a command."""
     argument, url = params.pop("url_argument", None), params.pop("url", None)
-    said = {name: value for name in _GIVEN if (value := params.pop(name, None)) is not None}
+    given = {name: value for name in _GIVEN if (value := params.pop(name, None)) is not None}
     if argument is not None and url is not None and _is_typed("url"):
         raise click.UsageError("the URL is given twice, as an argument and with --url")
-    if "db" in said:
-        said["db_name"] = said.pop("db")
+    if "db" in given:
+        given["db_name"] = given.pop("db")
     inherited: ConnectionOptions | None = click.get_current_context().meta.get(INHERITED)
     if inherited is not None and argument is None and not _is_typed("url"):
-        return evolve(inherited, options={**inherited.options, **_with_keys(said)})
-    return ConnectionOptions(argument or url or DEFAULT_URL, _with_keys(said))
+        return evolve(inherited, options={**inherited.options, **_with_keys(given)})
+    return ConnectionOptions(argument or url or DEFAULT_URL, _with_keys(given))
 
 
 def _is_typed(name: str) -> bool:
@@ -144,9 +144,9 @@ def _is_typed(name: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _with_keys(said: dict[str, Any]) -> dict[str, Any]:
+def _with_keys(given: dict[str, Any]) -> dict[str, Any]:
     """Put the keys in place of the files that hold them."""
-    files: list[Path] = [said.pop(name) for name in ("curve_key", "server_key") if name in said]
+    files: list[Path] = [given.pop(name) for name in ("curve_key", "server_key") if name in given]
     if len(files) == 1:
         raise click.UsageError("--curve-key and --server-key go together: the client's keys, and whose server it is")
-    return {**said, "curve": Curve.from_files(*files)} if files else said
+    return {**given, "curve": Curve.from_files(*files)} if files else given

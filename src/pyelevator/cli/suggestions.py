@@ -109,8 +109,8 @@ def describe_unknown_option(error: click.NoSuchOption) -> str:
     hint = _hint(word, names, error.ctx)
     if not hint and isinstance(error.ctx.command, click.Group):
         hint = "options of a command stand behind it."
-    said = f"No such option {error.option_name!r}" + (f"; {hint}" if hint else ".")
-    return f"{said} See `{error.ctx.command_path} --help`."
+    text = f"No such option {error.option_name!r}" + (f"; {hint}" if hint else ".")
+    return f"{text} See `{error.ctx.command_path} --help`."
 
 
 def _hint(word: str, params: Mapping[str, click.Parameter], ctx: click.Context) -> str:

@@ -133,17 +133,17 @@ class BaseClient(SharedMethods[T]):
         """
         target = transports.parse_url(url)
         place = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT}
-        if told := sorted(place.keys() & options.keys()):
-            raise UsageError(f"the URL says where the server is; leave {told[0]}= away")
+        if conflicting := sorted(place.keys() & options.keys()):
+            raise UsageError(f"the URL says where the server is; leave {conflicting[0]}= away")
         return cls(**{**place, **target.options, **options})
 
     def _wrap(self, flow: Flow[R], deadline: Deadline) -> Flow[R]:
         forward = self._compose(self._handle.forward) if self._handle.needs_adapter else self._forward
         return flow if forward is None else intercept(forward, flow, deadline)
 
-    def _compose(self, exchange: Forward) -> Forward:
-        """Return what carries requests on to ``exchange``; interceptors see the keys as the server does."""
-        forward = compose(self._interceptors, exchange)
+    def _compose(self, innermost: Forward) -> Forward:
+        """Return what carries requests on to ``innermost``; interceptors see the keys as the server does."""
+        forward = compose(self._interceptors, innermost)
         return forward if self._key_prefix is None else self._key_prefix.wrap(forward)
 
     def _add_prefix(self, prefix: Data) -> None:

@@ -130,12 +130,12 @@ class SnapshotHandle(DatabaseHandle):
     cursor: bytes | None = None
 
     @classmethod
-    def at_moment(cls, link: DatabaseHandle, cursor: bytes) -> "SnapshotHandle":
+    def at_moment(cls, handle: DatabaseHandle, cursor: bytes) -> "SnapshotHandle":
         """Make the handle of a database at the moment of a snapshot."""
-        handle = cls(**{each.name: getattr(link, each.name) for each in fields(DatabaseHandle)})
-        handle.database_uid, handle.cursor, handle.uid = link.uid, cursor, snapshot_uid(str(link.uid), cursor)
-        handle.direct = frozenset(kind for kind in link.direct if not kind.writes and kind.access <= Access.READ)
-        return handle
+        snapshot = cls(**{each.name: getattr(handle, each.name) for each in fields(DatabaseHandle)})
+        snapshot.database_uid, snapshot.cursor, snapshot.uid = handle.uid, cursor, snapshot_uid(str(handle.uid), cursor)
+        snapshot.direct = frozenset(kind for kind in handle.direct if not kind.writes and kind.access <= Access.READ)
+        return snapshot
 
     def uid_for(self, command: Command) -> str | None:
         if command.writes or command.access > Access.READ:

@@ -40,7 +40,7 @@ def is_written(_: None) -> bool:
     return True
 
 
-def connect(link: DatabaseHandle, name: str, create: bool = False) -> Flow[None]:
+def connect(handle: DatabaseHandle, name: str, create: bool = False) -> Flow[None]:
     """Connect to another database; the handle stays as it was if that fails."""
     command = commands.DbConnect(name)
     response = yield from send(Request(command))
@@ -51,56 +51,56 @@ def connect(link: DatabaseHandle, name: str, create: bool = False) -> Flow[None]
         if response.code is not None:
             _raise_for_error(creation, created)
     _raise_for_error(command, response)
-    link.set(command.name, command.result(response.payload), response.features)
+    handle.set(command.name, command.result(response.payload), response.features)
 
 
-def connect_first(link: DatabaseHandle, name: str, create: bool, flow: Flow[R]) -> Flow[R]:
+def connect_first(handle: DatabaseHandle, name: str, create: bool, flow: Flow[R]) -> Flow[R]:
     """Connect before ``flow``, unless another call has connected meanwhile."""
-    if link.uid is None:
-        found = evolve(link)
+    if handle.uid is None:
+        found = evolve(handle)
         yield from connect(found, name, create)
-        if link.uid is None:
-            link.set(found.name, found.uid, found.features)
+        if handle.uid is None:
+            handle.set(found.name, found.uid, found.features)
     return (yield from flow)
 
 
-def send_command(link: DatabaseHandle, command: Command, compression: bool = False) -> Flow[Response]:
+def send_command(handle: DatabaseHandle, command: Command, compression: bool = False) -> Flow[Response]:
     """Send a command to the connected database; reconnect by name, once, where its uid is no longer known."""
     if not isinstance(compression, bool):
         raise ArgumentTypeError(f"compression must be True or False, not {type(compression).__name__}")
-    uid = link.uid_for(command)
-    response = yield from _send_within_limit(link, Request(command, uid, None, compression))
-    return response if response.code is None else (yield from recover(link, command, uid, response, compression))
+    uid = handle.uid_for(command)
+    response = yield from _send_within_limit(handle, Request(command, uid, None, compression))
+    return response if response.code is None else (yield from recover(handle, command, uid, response, compression))
 
 
-def _send_within_limit(link: DatabaseHandle, request: Request) -> Flow[Response]:
+def _send_within_limit(handle: DatabaseHandle, request: Request) -> Flow[Response]:
     """Send a request. One over the server's limit is refused only if the server still has that limit."""
     try:
         return (yield from send(request))
     except MessageTooLarge:
-        if link.name is None:
+        if handle.name is None:
             raise
     with suppress(ElevatorError):
-        yield from connect(evolve(link), link.name)
+        yield from connect(evolve(handle), handle.name)
     return (yield from send(request))
 
 
 def recover(
-    link: DatabaseHandle, command: Command, uid: str | None, response: Response, compression: bool = False
+    handle: DatabaseHandle, command: Command, uid: str | None, response: Response, compression: bool = False
 ) -> Flow[Response]:
     """Return the response of another try where the uid was lost; raise the error of a failure otherwise."""
-    if link.is_lost_by(response, uid):
-        response = yield from send(Request(command, (yield from _reconnect(link, command, uid)), None, compression))
-    return _raise_for_error(command, response, link.name)
+    if handle.is_lost_by(response, uid):
+        response = yield from send(Request(command, (yield from _reconnect(handle, command, uid)), None, compression))
+    return _raise_for_error(command, response, handle.name)
 
 
-def _reconnect(link: DatabaseHandle, command: Command, lost: str | None) -> Flow[str | None]:
+def _reconnect(handle: DatabaseHandle, command: Command, lost: str | None) -> Flow[str | None]:
     """Return the uid to send with a command after the server has lost the one it was sent with."""
     if is_server_wide(command):
         return None
-    if link.name is not None and link.uid == lost:  # else another thread has connected meanwhile
-        yield from connect(link, link.name)
-    return link.uid_for(command)
+    if handle.name is not None and handle.uid == lost:  # else another thread has connected meanwhile
+        yield from connect(handle, handle.name)
+    return handle.uid_for(command)
 
 
 def _raise_for_error(command: Command, response: Response, database: str | None = None) -> Response:
@@ -112,69 +112,69 @@ def _raise_for_error(command: Command, response: Response, database: str | None 
     return response
 
 
-def execute(link: DatabaseHandle, command: Command[R], compression: bool = False) -> Flow[R]:
+def execute(handle: DatabaseHandle, command: Command[R], compression: bool = False) -> Flow[R]:
     """Execute a command."""
-    response = yield from send_command(link, command, compression)
+    response = yield from send_command(handle, command, compression)
     return command.result(response.payload)
 
 
-def write(link: DatabaseHandle, command: Command[None] | None) -> Flow[None]:
+def write(handle: DatabaseHandle, command: Command[None] | None) -> Flow[None]:
     """Write a batch, if there is something in it."""
     if command is not None:
-        yield from execute(link, command)
+        yield from execute(handle, command)
 
 
-def create(link: DatabaseHandle, command: "commands.DbCreate") -> Flow[None]:
+def create(handle: DatabaseHandle, command: "commands.DbCreate") -> Flow[None]:
     """Create a database; refuse options that do not exist, and send nothing."""
     from pyelevator.engines.options import describe_unknown_option  # few clients create databases
 
     unknown = describe_unknown_option(command.options)
     if unknown is not None:
         raise UsageError(unknown)
-    yield from execute(link, command)
+    yield from execute(handle, command)
 
 
-def repair(link: DatabaseHandle, force: bool) -> "Flow[commands.RepairReport | None]":
+def repair(handle: DatabaseHandle, force: bool) -> "Flow[commands.RepairReport | None]":
     """Repair the connected database, and return the server's report, if it makes one."""
     command = commands.DbRepair(force, report=True)
-    link.check_connected()
-    if force and "repair" not in link.features:
+    handle.check_connected()
+    if force and "repair" not in handle.features:
         raise UnsupportedByDialect("this server does not know repairdb(force=True); nothing was sent")
-    return (yield from execute(link, command))
+    return (yield from execute(handle, command))
 
 
-def mget(link: DatabaseHandle, command: MGet, compression: bool = False) -> Flow[list[bytes | None]]:
+def mget(handle: DatabaseHandle, command: MGet, compression: bool = False) -> Flow[list[bytes | None]]:
     """Return the values of many keys; for no keys, nothing is sent."""
-    return (yield from execute(link, command, compression)) if command.keys else []
+    return (yield from execute(handle, command, compression)) if command.keys else []
 
 
 def scan(
-    link: DatabaseHandle, pager: ScanPager, compression: bool, decode: Callable[[list[Any]], list[R]]
+    handle: DatabaseHandle, pager: ScanPager, compression: bool, decode: Callable[[list[Any]], list[R]]
 ) -> Flow[list[R]]:
     """Return all rows of a range that takes several messages."""
     rows: list[Any] = []
     while not pager.done:
-        page, pager = yield from fetch_page(link, pager, compression)
+        page, pager = yield from fetch_page(handle, pager, compression)
         rows += page
     return decode(rows)
 
 
 def delete_chunk(
-    link: DatabaseHandle, command: "commands.DeleteRange"
+    handle: DatabaseHandle, command: "commands.DeleteRange"
 ) -> "Flow[tuple[int, commands.DeleteRange | None]]":
     """Delete a chunk of a range; return how many keys it had, and the command for the next one if there is one."""
-    chunk = yield from execute(link, command)
+    chunk = yield from execute(handle, command)
     if chunk.last_key is None:
         return chunk.count, None
     return chunk.count, evolve(command, start=chunk.last_key + b"\0")
 
 
-def delete_range(link: DatabaseHandle, command: "commands.DeleteRange | None") -> Flow[int]:
+def delete_range(handle: DatabaseHandle, command: "commands.DeleteRange | None") -> Flow[int]:
     """Delete a range chunk by chunk, and return how many keys it had."""
     deleted = 0
     while command is not None:
         try:
-            count, command = yield from delete_chunk(link, command)
+            count, command = yield from delete_chunk(handle, command)
         except ElevatorError as error:
             note_deleted(error, deleted)
             raise
@@ -189,33 +189,33 @@ def note_deleted(error: ElevatorError, deleted: int) -> None:
         error.add_note(f"{deleted:,} keys were deleted before; DeleteRange with the same arguments goes on")
 
 
-def fetch_page(link: DatabaseHandle, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
+def fetch_page(handle: DatabaseHandle, pager: P, compression: bool = False) -> Flow[tuple[Any, P]]:
     """Return the rows of a page, still encoded if the pager lets them be so, and the pager of the next page."""
     command = pager.next_command()
-    response = yield from send_command(link, command, compression)
+    response = yield from send_command(handle, command, compression)
     return pager.feed(command.result(response.payload), more=response.more, cursor=response.cursor)
 
 
-def release_cursor(link: DatabaseHandle, pager: ScanPager) -> Flow[None]:
+def release_cursor(handle: DatabaseHandle, pager: ScanPager) -> Flow[None]:
     """Give back the cursor of a scan."""
     if isinstance(pager.cursor, bytes):
-        yield from send_command(link, commands.Slice(cursor=pager.cursor))
+        yield from send_command(handle, commands.Slice(cursor=pager.cursor))
 
 
-def take_snapshot(link: DatabaseHandle, names: Sequence[str]) -> Flow[dict[str, SnapshotHandle]]:
+def take_snapshot(handle: DatabaseHandle, names: Sequence[str]) -> Flow[dict[str, SnapshotHandle]]:
     """Take a snapshot of the connected database, and of others at the same moment; return their handles by name."""
-    link.check_connected()
-    link.uid_for(commands.Snapshot(cursor=True))  # refuses before anything is sent
+    handle.check_connected()
+    handle.uid_for(commands.Snapshot(cursor=True))  # refuses before anything is sent
     others: dict[str, DatabaseHandle] = {}
     for name in dict.fromkeys(names):
-        others[name] = evolve(link)
+        others[name] = evolve(handle)
         yield from connect(others[name], name)
-    uids = [str(other.uid) for other in others.values() if other.uid != link.uid]
-    response = yield from send_command(link, commands.Snapshot(uids, cursor=True))
+    uids = [str(other.uid) for other in others.values() if other.uid != handle.uid]
+    response = yield from send_command(handle, commands.Snapshot(uids, cursor=True))
     if response.cursor is None:
         raise MalformedMessage("the answer to SNAPSHOT names no cursor")
-    own = {} if link.name is None else {link.name: link}
-    return {name: SnapshotHandle.at_moment(handle, response.cursor) for name, handle in {**others, **own}.items()}
+    own = {} if handle.name is None else {handle.name: handle}
+    return {name: SnapshotHandle.at_moment(other, response.cursor) for name, other in {**others, **own}.items()}
 
 
 def release_snapshot(database_uid: str | None, cursor: bytes) -> Flow[None]:
@@ -223,7 +223,7 @@ def release_snapshot(database_uid: str | None, cursor: bytes) -> Flow[None]:
     yield from send(Request(commands.Slice(cursor=cursor), database_uid))
 
 
-def release_dropped(link: DatabaseHandle, dropped: deque[Any], flow: Flow[R]) -> Flow[R]:
+def release_dropped(handle: DatabaseHandle, dropped: deque[Any], flow: Flow[R]) -> Flow[R]:
     """Give back the cursors of abandoned scans and snapshots, and then run ``flow``.
 
     It does not matter if the server cannot be told: it keeps none for long.
@@ -234,13 +234,15 @@ def release_dropped(link: DatabaseHandle, dropped: deque[Any], flow: Flow[R]) ->
             found.append(dropped.popleft())
     pagers = [pager for pager in found if isinstance(pager, ScanPager)]
     with suppress(ElevatorError):
-        for handle in found:
-            if isinstance(handle, SnapshotHandle) and handle.cursor is not None:
-                yield from release_snapshot(handle.database_uid, handle.cursor)
+        for snapshot in found:
+            if isinstance(snapshot, SnapshotHandle) and snapshot.cursor is not None:
+                yield from release_snapshot(snapshot.database_uid, snapshot.cursor)
     with suppress(ElevatorError):
-        if len(pagers) > 1 and commands.Pipeline.feature in link.features:
-            yield from send_command(link, commands.Pipeline([commands.Slice(cursor=pager.cursor) for pager in pagers]))
+        if len(pagers) > 1 and commands.Pipeline.feature in handle.features:
+            yield from send_command(
+                handle, commands.Pipeline([commands.Slice(cursor=pager.cursor) for pager in pagers])
+            )
         else:
             for pager in pagers:
-                yield from release_cursor(link, pager)
+                yield from release_cursor(handle, pager)
     return (yield from flow)

@@ -184,9 +184,9 @@ def complete_options(client: type, db_name: str | None, given: ConstructorOption
     if not url or not isinstance(options["transport"], DefaultStr) or not isinstance(options["endpoint"], DefaultStr):
         return options
     target = transports.parse_url(url)
-    said = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT, **target.options}
+    from_url = {"transport": target.scheme, "endpoint": target.address or DEFAULT_ENDPOINT, **target.options}
     return complete(
-        ClientOptions, {**options, **{name: said[name] for name in said if _is_open(options, name)}}, client
+        ClientOptions, {**options, **{name: from_url[name] for name in from_url if _is_open(options, name)}}, client
     )
 
 

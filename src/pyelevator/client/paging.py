@@ -207,9 +207,9 @@ class ScanPager:
         return row[1] if self.include_value else None
 
 
-def _check_same_cursor(asked: bytes | bool, told: bytes | None) -> None:
+def _check_same_cursor(asked: bytes | bool, returned: bytes | None) -> None:
     """Refuse a page of another snapshot than the page before."""
-    if isinstance(asked, bytes) and told is not None and told != asked:
+    if isinstance(asked, bytes) and returned is not None and returned != asked:
         raise MalformedMessage("the answer names another cursor, so what follows it may be of another moment")
 
 

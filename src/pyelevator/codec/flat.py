@@ -212,9 +212,9 @@ class FlatCodec(Codec):
         message = _array(frames, request.command, self.limits)
         if len(message) < 3 or type(message[1]) is not int or type(message[2]) is not bytes:
             raise MalformedMessage("a reply is a status, a code, a message and data")
-        status, code, told, *data = message
+        status, code, message_text, *data = message
         if reply_status(status) is Status.FAILURE:
-            return Response.failure(error_code(code), reason(told))
+            return Response.failure(error_code(code), reason(message_text))
         if request.command.payload_kind is PayloadKind.RAW:
             check_portable(data, self.limits)
         payload = _DECODERS[request.command.payload_kind](data)

@@ -1,10 +1,10 @@
 """Progress of long work: the caller says where reports go, and engines report without knowing where.
 
->>> told = []
->>> with reporting(lambda done, total: told.append((done, total))):
+>>> reported = []
+>>> with reporting(lambda done, total: reported.append((done, total))):
 ...     report(1, 2)
 >>> report(2, 2)
->>> told
+>>> reported
 [(1, 2)]
 """
 

@@ -273,11 +273,11 @@ def _send(
     _warn("send() is py-elevator's; call the method of the command")
     args = list(arguments)  # {} stood for no arguments
     sent = COMMANDS[command](*args) if command in COMMANDS else Unknown(command, args)
-    decoded = _decoded(client._execute(_exchange(db_uid, sent, compression), timeout), client._decoder.value)
+    decoded = _decoded(client._execute(_send_command(db_uid, sent, compression), timeout), client._decoder.value)
     return [decoded] if decoded and not isinstance(decoded, list) else decoded
 
 
-def _exchange(db_uid: str | None, command: "Command", compression: bool) -> "Flow[object]":
+def _send_command(db_uid: str | None, command: "Command", compression: bool) -> "Flow[object]":
     from pyelevator.flows import send
     from pyelevator.messages import Request
 

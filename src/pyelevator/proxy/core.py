@@ -80,11 +80,11 @@ class Core:
         self._clients = ClientTable(ProxyClient)
         self.blocked: Mapping[bytes, ProxyClient] = self._clients.blocked
         self._own = ProxyClient(b"")  # of the proxy's own requests: they are not dropped with the client that has left
-        self._reader = RequestDecoder(
+        self._decoder = RequestDecoder(
             limits, codecs, getattr(interceptors[0], "refuses", None) if interceptors else None
         )
         pool, *others = self._pools.values()
-        self._pass_through = PassThrough(pool, timeout, self._reader.limits, self.monitor)
+        self._pass_through = PassThrough(pool, timeout, self._decoder.limits, self.monitor)
         is_classic = pool.upstream.codec is None and pool.upstream.dialect == ClassicCodec.name
         self._passes = is_classic and not (interceptors or codecs or others)
         self._sizes: dict[int, int] = {}
@@ -125,7 +125,7 @@ class Core:
                 self._clients.request_started(client, len(frames[0]))
                 self._actions.append(forward)
                 return
-        incoming = self._reader.read(frames, peer)
+        incoming = self._decoder.read(frames, peer)
         self._sizes[id(incoming)] = size = sum(map(len, frames))
         self._clients.request_started(client, size)
         if incoming.has_id:

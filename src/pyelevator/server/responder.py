@@ -32,16 +32,16 @@ class Responder:
         latest: the message of the last call of ``try_respond``.
     """
 
-    def __init__(self, application: Application, reader: RequestDecoder, monitor: Monitor) -> None:
+    def __init__(self, application: Application, decoder: RequestDecoder, monitor: Monitor) -> None:
         self.latest: IncomingRequest | None = None
         self._application = application
         self._monitor, self._answered = monitor, monitor.answered
-        self._reader = reader
+        self._decoder = decoder
 
     def decode(self, frames: Sequence[bytes], peer: str | None, connection: bytes) -> IncomingRequest:
         """Decode a message of a peer, as its handshake proved it, that came over a connection."""
         try:
-            return self._reader.read(frames, peer, connection)
+            return self._decoder.read(frames, peer, connection)
         except Exception:  # noqa: BLE001 - see above
             _LOG.exception("a message could not be read")
             refusal = Response.failure(ErrorCode.REQUEST, "the message cannot be read")

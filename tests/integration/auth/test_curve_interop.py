@@ -28,7 +28,7 @@ class LibzmqServer:
     def __init__(self):
         pair, mine = KeyPair.generate(), KeyPair.generate()
         self.curve = Curve(pair.public_key, mine.public_key, mine.secret_key)
-        self._application, self._reader = Application.in_memory(), RequestDecoder()
+        self._application, self._decoder = Application.in_memory(), RequestDecoder()
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self._router.set(zmq.LINGER, 0)
@@ -42,7 +42,7 @@ class LibzmqServer:
         while not self._stop.is_set():
             if self._router.poll(20):
                 identity, *frames = self._router.recv_multipart()
-                self._router.send_multipart([identity, *self._reader.read(frames).answer(self._application)])
+                self._router.send_multipart([identity, *self._decoder.read(frames).answer(self._application)])
         self._router.close()
 
     def close(self):

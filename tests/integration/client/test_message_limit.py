@@ -157,7 +157,7 @@ def test_a_request_just_at_the_limit_is_sent_and_answered():
 
 def test_a_fake_tells_its_limit_too():
     transport = FakeTransport()
-    transport._reader = RequestDecoder(SMALL)
+    transport._decoder = RequestDecoder(SMALL)
     transport.clone = lambda: transport  # type: ignore[method-assign]
     with Elevator(transport=transport) as E, pytest.raises(MessageTooLarge, match=TOO_LARGE):
         E.Put("k", LARGE)

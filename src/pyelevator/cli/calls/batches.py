@@ -89,14 +89,14 @@ def _parse_json_operation(line: str, encoding: Encoding) -> tuple[str, Sequence[
     if not line.strip():
         return None
     match json.loads(line):
-        case dict() as told:
+        case dict() as members:
             pass
         case _:
             raise ValueError(f"{line.strip()[:50]} is no object")
-    name = told.pop("op", "put")
-    arguments = [take_member(told, part, encoding) for part in _arguments_of(name)]
-    if told:
-        raise ValueError(f"{name} takes no {next(iter(told))}")
+    name = members.pop("op", "put")
+    arguments = [take_member(members, part, encoding) for part in _arguments_of(name)]
+    if members:
+        raise ValueError(f"{name} takes no {next(iter(members))}")
     return name, arguments
 
 

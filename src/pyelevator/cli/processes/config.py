@@ -68,11 +68,11 @@ def show(file: Path | None, is_proxy: bool, as_json: bool) -> None:
     """
     program = PROXY if is_proxy else SERVER
     settings, sources = _load_settings(program, file)
-    told = {one.key: (_plain(one, getattr(settings, one.name)), sources[one.name]) for one in program.settings}
+    shown = {one.key: (_plain(one, getattr(settings, one.name)), sources[one.name]) for one in program.settings}
     if as_json:
-        click.echo(json.dumps({key: {"value": value, "source": source} for key, (value, source) in told.items()}))
+        click.echo(json.dumps({key: {"value": value, "source": source} for key, (value, source) in shown.items()}))
     else:
-        click.echo("\n".join(_toml(told)))
+        click.echo("\n".join(_toml(shown)))
 
 
 def _load_settings(program: ProgramSchema[Any], file: Path | None) -> tuple[ProgramSettings, Mapping[str, str]]:
@@ -103,13 +103,13 @@ def _plain(setting: Setting, value: object) -> object:
     return values.without_secrets(str(value)) if isinstance(value, (str, Path)) else value
 
 
-def _toml(told: Mapping[str, tuple[object, str]]) -> Iterator[str]:
+def _toml(shown: Mapping[str, tuple[object, str]]) -> Iterator[str]:
     """Yield the lines of a TOML file: tables at the end, as they must be."""
-    for key, (value, source) in told.items():
+    for key, (value, source) in shown.items():
         if not isinstance(value, dict):
             line = f"# {key} is not set" if value is None else f"{key} = {_toml_value(value)}"
             yield f"{line:<50}  # {source}"
-    for key, (value, source) in told.items():
+    for key, (value, source) in shown.items():
         if isinstance(value, dict):
             yield f"\n[{key}]  # {source}"
             yield from [f"{name} = {_toml_value(one)}" for name, one in value.items()]

@@ -74,24 +74,24 @@ class AsyncClient(AsyncBlock, BaseClient[T]):
 
         Thousands of calls may be under way, and a flow would take most of the time and memory of each.
         """
-        link, session, view = self._handle, self._session, self._key_prefix
+        handle, session, view = self._handle, self._session, self._key_prefix
         try:
-            if type(command) not in link.direct or compression is not False or session.dropped:
-                outcome: Any = await self._execute(operations.send_command(link, command, compression), timeout)
+            if type(command) not in handle.direct or compression is not False or session.dropped:
+                outcome: Any = await self._execute(operations.send_command(handle, command, compression), timeout)
             else:
                 seconds = self._timeout if timeout is None else check_timeout(timeout)
-                call = session.submit(command if view is None else view.add_to(command), link.uid, seconds)
+                call = session.submit(command if view is None else view.add_to(command), handle.uid, seconds)
                 try:
                     outcome = await call.future
                     outcome = outcome if view is None else view.remove_from_outcome(command, outcome)
                 except MessageTooLarge:
-                    outcome = await self._drive(operations.send_command(link, command), call.deadline)
+                    outcome = await self._drive(operations.send_command(handle, command), call.deadline)
                 except BaseException:
                     session.cancel(call)
                     raise
             if isinstance(outcome, Response):
                 if outcome.code is not None:
-                    outcome = await self._drive(operations.recover(link, command, call.uid, outcome), call.deadline)
+                    outcome = await self._drive(operations.recover(handle, command, call.uid, outcome), call.deadline)
                 outcome = outcome.payload
             result = command.result(outcome)
         except ElevatorError as error:

@@ -87,7 +87,7 @@ class Mirror(Closing):
         self._reads, self._timeout = reads, timeout
         self._codec = codec_for(dialect)
         self._session = Session(transport, self._codec, 1)
-        self._links: dict[str, DatabaseHandle] = {}
+        self._handles: dict[str, DatabaseHandle] = {}
         self._names = DatabaseNames()
         self._random = random.Random(0)  # noqa: S311 - which reads to repeat is no secret
         self._backlog = backlog
@@ -118,22 +118,22 @@ class Mirror(Closing):
             _LOG.warning("a %s could not be copied: %s", command.verb, error)
 
     def _copy(self, database: str, command: Command) -> Flow[None]:
-        link = self._links.setdefault(database, DatabaseHandle(self._codec))
-        if link.uid is None:
-            yield from self._connect(link, database)
+        handle = self._handles.setdefault(database, DatabaseHandle(self._codec))
+        if handle.uid is None:
+            yield from self._connect(handle, database)
         if isinstance(command, commands.DeleteRange):
-            yield from operations.delete_range(link, command)
+            yield from operations.delete_range(handle, command)
         else:
-            yield from operations.execute(link, command)
+            yield from operations.execute(handle, command)
 
-    def _connect(self, link: DatabaseHandle, database: str) -> Flow[None]:
+    def _connect(self, handle: DatabaseHandle, database: str) -> Flow[None]:
         try:
-            yield from operations.connect(link, database)
+            yield from operations.connect(handle, database)
         except DatabaseError:
             default = DatabaseHandle(self._codec)
             yield from operations.connect(default, "default")
             yield from operations.execute(default, commands.DbCreate(database))
-            yield from operations.connect(link, database)
+            yield from operations.connect(handle, database)
 
     def flush(self) -> None:
         """Wait until every copy so far is made, refused or lost."""

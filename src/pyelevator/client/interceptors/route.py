@@ -49,9 +49,9 @@ class _Place:
         """Send one request; old servers want one about databases in general over a connection to the default one."""
         try:
             if request.command.needs_uid and request.uid is None:
-                link = DatabaseHandle(self._codec)
-                yield from operations.connect(link, operations.DEFAULT_DATABASE)
-                request = evolve(request, uid=link.uid)
+                handle = DatabaseHandle(self._codec)
+                yield from operations.connect(handle, operations.DEFAULT_DATABASE)
+                request = evolve(request, uid=handle.uid)
             response = yield from send(evolve(request, id=None, peer=None, deadline=None))
         except ServerError as error:
             return Response.from_error(error, request.id)

@@ -34,17 +34,17 @@ _MAX_BYTES: Final = 16 << 20
 _needs_uid: Final = attrgetter("needs_uid")
 
 
-def execute_pipeline(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
+def execute_pipeline(handle: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
     """Return the outcome of each command: its result, or the exception that it would have raised by itself.
 
     After a lost answer nothing more is sent: it would come too late, or before what was sent and is still on its way.
     """
     if any(map(_needs_uid, set(map(type, commands)))):  # a generator left early swallows what a handler raises
-        link.check_connected()
+        handle.check_connected()
     outcomes: list[Any] = []
     for some in _parts(commands):
-        as_one = _are_known(some, link) and (len(some) > 1 or size_of(some[0])[0] <= _MAX_COMMANDS)
-        outcomes += yield from (_send_as_pipeline(link, some) if as_one else _send_individually(link, some))
+        as_one = _are_known(some, handle) and (len(some) > 1 or size_of(some[0])[0] <= _MAX_COMMANDS)
+        outcomes += yield from (_send_as_pipeline(handle, some) if as_one else _send_individually(handle, some))
         if isinstance(outcomes[-1], TransportError):
             break
     unsent = len(commands) - len(outcomes)
@@ -62,26 +62,26 @@ def _parts(commands: Sequence[Command]) -> Iterator[Sequence[Command]]:
         yield from _parts(some) if is_pipelined else ([command] for command in some)
 
 
-def _are_known(commands: Sequence[Command], link: DatabaseHandle) -> bool:
+def _are_known(commands: Sequence[Command], handle: DatabaseHandle) -> bool:
     """Tell whether the commands may be in a pipeline, and the server knows pipelines and each of the commands."""
     kinds: set[type[Command]] = set(map(type, commands))
-    return kinds <= _PIPELINED and {Pipeline.feature, *[kind.feature for kind in kinds]} <= {"", *link.features}
+    return kinds <= _PIPELINED and {Pipeline.feature, *[kind.feature for kind in kinds]} <= {"", *handle.features}
 
 
 _PIPELINED: Final = frozenset(PIPELINED)
 
 
-def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
+def _send_as_pipeline(handle: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
     command = Pipeline(commands)
     try:
-        response = yield from operations.send_command(link, command)
+        response = yield from operations.send_command(handle, command)
     except ServerError as error:
         is_unknown = error.code is ErrorCode.KEY and error.message == f"Command {Pipeline.verb} not handled"
         if is_unknown:  # to another server than the one that told its features
-            return (yield from _send_individually(link, commands))
+            return (yield from _send_individually(handle, commands))
         return [command.error(error.code, error.message) for command in commands]
     except MessageTooLarge as error:
-        return (yield from _in_parts(link, commands, error))
+        return (yield from _in_parts(handle, commands, error))
     except (TransportError, ProtocolError) as error:
         return [copy(error) for _ in commands]
     return [
@@ -90,13 +90,13 @@ def _send_as_pipeline(link: DatabaseHandle, commands: Sequence[Command]) -> Flow
     ]
 
 
-def _in_parts(link: DatabaseHandle, commands: Sequence[Command], error: MessageTooLarge) -> Flow[list[Any]]:
+def _in_parts(handle: DatabaseHandle, commands: Sequence[Command], error: MessageTooLarge) -> Flow[list[Any]]:
     """Send several messages, each small enough; a command that is too large by itself has that error."""
     if len(commands) == 1:
         return [error]
     outcomes: list[Any] = []
     for part in split_batch(commands, error):
-        outcomes += yield from _send_as_pipeline(link, part)
+        outcomes += yield from _send_as_pipeline(handle, part)
         if isinstance(outcomes[-1], TransportError):
             break
     return outcomes
@@ -115,12 +115,12 @@ def _outcome(command: Command, outcome: Any) -> Any:
         return error
 
 
-def _send_individually(link: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
+def _send_individually(handle: DatabaseHandle, commands: Sequence[Command]) -> Flow[list[Any]]:
     """Send commands one by one, to a server without pipelines; end early when an answer is lost."""
     outcomes: list[Any] = []
     for command in commands:
         try:
-            outcomes.append((yield from _SINGLE_FLOWS.get(type(command), operations.execute)(link, command)))
+            outcomes.append((yield from _SINGLE_FLOWS.get(type(command), operations.execute)(handle, command)))
         except ElevatorError as error:
             outcomes.append(error)
             if isinstance(error, TransportError):

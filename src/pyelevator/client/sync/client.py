@@ -57,8 +57,8 @@ class SyncClient(SyncBlock, BaseClient[T]):
     def _deadline(self, timeout: float | None) -> Deadline:
         if (type(timeout) is float or type(timeout) is int) and 0 < timeout < MAX_TIMEOUT:  # nearly always
             return Deadline.after(timeout)
-        told = call_timeout(timeout)
-        return Deadline.after(self._timeout if told is None else told)
+        given = call_timeout(timeout)
+        return Deadline.after(self._timeout if given is None else given)
 
     def _call(
         self,
@@ -81,18 +81,18 @@ class SyncClient(SyncBlock, BaseClient[T]):
 
     def _send(self, command: Command, deadline: Deadline, compression: bool = False) -> Response:
         """Send a command, and return its response, a success; without a flow where the server takes it as it is."""
-        link, session = self._handle, self._session
-        if type(command) not in link.direct or compression is not False or session.dropped:
-            return self._drive(operations.send_command(link, command, compression), deadline)
-        uid, view = link.uid, self._key_prefix
+        handle, session = self._handle, self._session
+        if type(command) not in handle.direct or compression is not False or session.dropped:
+            return self._drive(operations.send_command(handle, command, compression), deadline)
+        uid, view = handle.uid, self._key_prefix
         sent = command if view is None else view.add_to(command)
         try:
             response = session.send_in_place(Request.minimal(sent, uid, 0), deadline)
         except MessageTooLarge:
-            return self._drive(operations.send_command(link, command), deadline)
+            return self._drive(operations.send_command(handle, command), deadline)
         if response.code is None:
             return response if view is None else view.remove_from(command, response)
-        return self._drive(operations.recover(link, command, uid, response), deadline)
+        return self._drive(operations.recover(handle, command, uid, response), deadline)
 
     def _execute(self, flow: Flow[Any], timeout: float | None) -> Any:
         return self._drive(flow, self._deadline(timeout))

@@ -63,8 +63,8 @@ class FullClassicCodec(Codec):
         spec = ARGUMENTS.get(command.verb)
         args = spec.encode(command) if spec else command.args  # type: ignore[attr-defined]
         if any(isinstance(arg, PackedElements) for arg in args):
-            said = pack({"cmd": command.verb, "meta": _meta(request), "uid": request.uid})
-            return [b"".join((b"\x84", memoryview(said)[1:], pack("args"), packed_args(args)))]
+            header = pack({"cmd": command.verb, "meta": _meta(request), "uid": request.uid})
+            return [b"".join((b"\x84", memoryview(header)[1:], pack("args"), packed_args(args)))]
         written = pack if spec else RAW.pack_passed_on
         return [written({"cmd": command.verb, "meta": _meta(request), "uid": request.uid, "args": args})]
 

@@ -83,11 +83,11 @@ class OutcomePacker(RowPacker):
 
     def _before_rows(self, outcome: Response) -> bytes:
         """Return what an outcome has before its rows: nothing if they are all of it."""
-        said = encode_outcome(outcome)
-        if said is outcome.payload:
+        entry = encode_outcome(outcome)
+        if entry is outcome.payload:
             return b""
         pack = self.packing.pack
-        packed = pack({name: value for name, value in said.items() if name != "datas"})
+        packed = pack({name: value for name, value in entry.items() if name != "datas"})
         return bytes([packed[0] + 1]) + packed[1:] + pack("datas")
 
 

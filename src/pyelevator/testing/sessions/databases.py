@@ -171,7 +171,9 @@ class ClassicConformance(SessionFixtures):
             E.createdb("testdb")
             assert e.Get("k") == "v"
 
-    def test_a_database_that_was_there_before_is_dropped_only_if_told(self, E: Elevator[str], connect: Connect) -> None:
+    def test_a_database_that_was_there_before_is_dropped_only_on_demand(
+        self, E: Elevator[str], connect: Connect
+    ) -> None:
         E.createdb("testdb")
         E.forgetdb("testdb")
         E.createdb("testdb")

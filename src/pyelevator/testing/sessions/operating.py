@@ -31,7 +31,7 @@ class StatsConformance(SessionFixtures):
         assert first.process.cpu_seconds > 0
         assert first.cursors.max > 0
 
-    def test_databases_are_told_of_in_the_order_of_listdb(self, E: Elevator[str]) -> None:
+    def test_databases_are_reported_in_the_order_of_listdb(self, E: Elevator[str]) -> None:
         E.createdb("testdb")
         E.Put("k", "v" * 1000)
         found = E.stats()

@@ -84,7 +84,7 @@ class RecordingReceiver:
                 raise AssertionError(f"{event} was not called within {unruly.HANG_TIMEOUT} s") from None
 
 
-async def _exchange_ping(transport: AsyncTransport, receiver: RecordingReceiver, number: int) -> None:
+async def _send_ping(transport: AsyncTransport, receiver: RecordingReceiver, number: int) -> None:
     """Send a PING as soon as the transport accepts it, and wait for its answer, which is that many together."""
     await receiver.wait("send refused a message, and resume_writing", lambda: receiver.send(transport, ping(number)))
     assert receiver.errors == []
@@ -116,7 +116,7 @@ class AsyncTransportConformance(RelayFixtures):
             transport.open(receiver)
             try:
                 for number in range(1, answers + 1):
-                    await _exchange_ping(transport, receiver, number)
+                    await _send_ping(transport, receiver, number)
                 await main(transport, receiver)
             finally:
                 transport.close()
@@ -199,7 +199,7 @@ class AsyncTransportConformance(RelayFixtures):
         self, relay: UnrulyRelay, connect: Connect
     ) -> None:
         async def main(transport: AsyncTransport, receiver: RecordingReceiver) -> None:
-            await _exchange_ping(transport, receiver, 1)
+            await _send_ping(transport, receiver, 1)
             transport.close()
             transport.close()
             before = len(receiver.messages), len(receiver.errors)

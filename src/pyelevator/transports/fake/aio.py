@@ -16,7 +16,7 @@ class AsyncFakeTransport(AsyncTransport):
     Args:
         fake: a transport of its own to the same application.
         answer: returns the answer to a message; it is of the fake, as what follows is.
-        exchange: answers it as a flow through interceptors, which may wait; None without any.
+        respond: answers it as a flow through interceptors, which may wait; None without any.
         perform: executes a request of such a flow.
     """
 
@@ -24,10 +24,10 @@ class AsyncFakeTransport(AsyncTransport):
         self,
         fake: Transport,
         answer: Callable[[Sequence[bytes]], list[bytes]],
-        exchange: Callable[[Sequence[bytes]], Flow[Sequence[bytes]]] | None,
+        respond: Callable[[Sequence[bytes]], Flow[Sequence[bytes]]] | None,
         perform: Callable[[Send[Any]], Response],
     ) -> None:
-        self._fake, self._answer, self._flow, self._perform_request = fake, answer, exchange, perform
+        self._fake, self._answer, self._flow, self._perform_request = fake, answer, respond, perform
         self._receiver: Receiver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._lost: TransportError | None = None
@@ -42,7 +42,7 @@ class AsyncFakeTransport(AsyncTransport):
 
     def send(self, frames: Sequence[bytes]) -> bool:
         if self._flow is not None:
-            task = self._loop.create_task(self._exchange(self._flow(frames)))
+            task = self._loop.create_task(self._respond(self._flow(frames)))
             self._tasks.add(task)
             task.add_done_callback(self._end)
         else:
@@ -54,7 +54,7 @@ class AsyncFakeTransport(AsyncTransport):
         if self._receiver is not None:
             self._receiver.message_received(answer)
 
-    async def _exchange(self, flow: Flow[Sequence[bytes]]) -> None:
+    async def _respond(self, flow: Flow[Sequence[bytes]]) -> None:
         """Answer a message through the interceptors."""
         try:
             answer = await drive_async(flow, self._perform)

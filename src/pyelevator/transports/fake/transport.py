@@ -79,7 +79,7 @@ class FakeTransport(Transport):
         self._name = ""
         chain = (*interceptors, *_injectors(faults))
         self._forward = compose(chain) if chain else None
-        self._reader = RequestDecoder(codecs=codecs)
+        self._decoder = RequestDecoder(codecs=codecs)
         self._connect()
 
     def _connect(self) -> None:
@@ -97,7 +97,7 @@ class FakeTransport(Transport):
         if get_ident() in EXECUTING:
             self._replies.append(self._answer_in_thread(frames, deadline))
         elif self._forward is not None:
-            self._replies.append(self._exchange(frames, deadline))
+            self._replies.append(self._respond(frames, deadline))
         else:
             self._replies.append(self.answer(frames))
 
@@ -107,7 +107,7 @@ class FakeTransport(Transport):
         return self.answer(frames)
 
     def responder(self, codec: Codec) -> Callable[[Request], Response | None] | None:
-        if type(self) is not FakeTransport or self._forward is not None or self._reader.has_further:
+        if type(self) is not FakeTransport or self._forward is not None or self._decoder.has_further:
             return None  # they may look at the frames
         return responder_for(codec, self.application, self._monitor)
 
@@ -118,7 +118,7 @@ class FakeTransport(Transport):
         that its own thread holds.
         """
         answers: SimpleQueue[Sequence[bytes] | TransportError] = SimpleQueue()
-        Thread(target=lambda: answers.put(self._exchange(frames, deadline)), name="elevator-fake", daemon=True).start()
+        Thread(target=lambda: answers.put(self._respond(frames, deadline)), name="elevator-fake", daemon=True).start()
         try:
             return answers.get(timeout=min(deadline.remaining(), _MAX_WAIT))
         except Empty:
@@ -132,24 +132,24 @@ class FakeTransport(Transport):
         thread = get_ident()
         try:
             EXECUTING.add(thread)
-            exchange, application = self._reader.read(frames, None, self._connection), self.application
-            request = exchange.request
+            incoming, application = self._decoder.read(frames, None, self._connection), self.application
+            request = incoming.request
             if request is None:
                 self._monitor.refused += 1
-                return exchange.answer(application)
+                return incoming.answer(application)
             response = application.try_handle(request) or application(request)
             self._monitor.count(request, response)
-            return exchange.encode(response)
+            return incoming.encode(response)
         finally:
             EXECUTING.discard(thread)
 
-    def exchange(self, frames: Sequence[bytes]) -> Flow[Sequence[bytes]]:
+    def respond_as_flow(self, frames: Sequence[bytes]) -> Flow[Sequence[bytes]]:
         """Answer a message as a flow, through the interceptors; a TransportError is raised where there is no answer."""
         if self._forward is None:
             return self.answer(frames)
-        from pyelevator.transports.fake.wire import exchange  # it needs the application's room
+        from pyelevator.transports.fake.wire import respond_as_flow  # it needs the application's room
 
-        return (yield from exchange(self._reader.read(frames, None, self._connection), self._forward))
+        return (yield from respond_as_flow(self._decoder.read(frames, None, self._connection), self._forward))
 
     def perform(self, effect: Send[Any]) -> Response:
         """Execute a request that the interceptors have sent."""
@@ -162,7 +162,7 @@ class FakeTransport(Transport):
         finally:
             EXECUTING.discard(thread)
 
-    def _exchange(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes] | TransportError:
+    def _respond(self, frames: Sequence[bytes], deadline: Deadline) -> Sequence[bytes] | TransportError:
         """Return the answer within the deadline. What comes later is executed, and its answer is dropped."""
         is_overdue = False
 
@@ -175,7 +175,7 @@ class FakeTransport(Transport):
             return None
 
         try:
-            answer = drive(self.exchange(frames), perform)
+            answer = drive(self.respond_as_flow(frames), perform)
         except TransportError as error:
             return error
         return RequestTimeout(request_timeout_message(self.url, deadline)) if is_overdue else answer
@@ -207,8 +207,8 @@ class FakeTransport(Transport):
         from pyelevator.transports.fake.aio import AsyncFakeTransport  # asyncio is only imported where it is used
 
         fake = self.clone()
-        exchange = None if self._forward is None else fake.exchange
-        return AsyncFakeTransport(fake, fake.answer, exchange, fake.perform)
+        respond = None if self._forward is None else fake.respond_as_flow
+        return AsyncFakeTransport(fake, fake.answer, respond, fake.perform)
 
 
 def named_fake(name: str) -> FakeTransport:

@@ -15,7 +15,7 @@ _CORRUPT: Final = (b"\xc1",)
 """A message that no codec can read."""
 
 
-def exchange(incoming: IncomingRequest, forward: Forward) -> Flow[Sequence[bytes]]:
+def respond_as_flow(incoming: IncomingRequest, forward: Forward) -> Flow[Sequence[bytes]]:
     """Return the frames of the answer to a message, whose request ``forward`` carries through the interceptors.
 
     Raises:

@@ -32,7 +32,7 @@ class TestSessions(
     test_database_options_are_taken = None  # type: ignore[assignment]
     test_repair_keeps_the_data = None  # type: ignore[assignment]
     test_a_forgotten_database_is_off_the_list_and_keeps_its_data = None  # type: ignore[assignment]
-    test_a_database_that_was_there_before_is_dropped_only_if_told = None  # type: ignore[assignment]
+    test_a_database_that_was_there_before_is_dropped_only_on_demand = None  # type: ignore[assignment]
     test_forgetting_needs_a_database_and_no_connected_one = None  # type: ignore[assignment]
 
     @pytest.fixture
