@@ -1,4 +1,4 @@
-"""The direction of imports, and who owns which library (DESIGN), read from the source itself."""
+"""The direction of imports, and which room owns which library (docs/contributing.md), read from the source itself."""
 
 import ast
 import re

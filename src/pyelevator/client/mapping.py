@@ -38,7 +38,12 @@ class MappingMethods(Generic[T]):
 
     @shared_steps
     def setdefault(self, key: Data, default: Data = "") -> Steps[T]:
-        """Return the value of ``key``; if it is missing, set it to ``default`` first. No other write comes between."""
+        """Return the value of ``key``; if it is missing, set it to ``default`` first. No other write comes between.
+
+        Args:
+            key: to look up.
+            default: its value from then on, if it is missing.
+        """
         while True:
             yield self._client.PutIfAbsent(key, default)
             value: T | Unset = yield self._client.Get(key, UNSET)

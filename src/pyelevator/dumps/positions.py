@@ -53,6 +53,9 @@ class PositionFiles:
     def read(self, start: Position) -> Position | None:
         """Return how far a load has come; None if it was not begun, or is of another dump or other keys.
 
+        Args:
+            start: the beginning of the same load, which a position has to fit.
+
         Raises:
             DumpError: the file is damaged.
         """

@@ -129,7 +129,10 @@ class KeyPair(HoldsSecret):
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
-        """Return the pair in a ``.key_secret`` file.
+        """Return the pair in a file.
+
+        Args:
+            path: of a ``.key_secret`` file.
 
         Raises:
             UsageError: it cannot be read, has no pair, or others can read it too.
@@ -169,7 +172,10 @@ class KeyPair(HoldsSecret):
 
 
 def read_public_key(key: FilePath) -> str:
-    """Return a public key, from a file (of either kind) or given as text.
+    """Return a public key.
+
+    Args:
+        key: the key as text, or the path of a file of either kind.
 
     Raises:
         UsageError: it is neither a file with a key, nor a key.

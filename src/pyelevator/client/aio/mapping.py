@@ -44,7 +44,12 @@ class AsyncElevatorMapping(AsyncMethods, MappingMethods[T]):
         return await self._client.Get(key, default)
 
     async def set(self, key: Data, value: Data) -> None:
-        """Set the value of ``key``."""
+        """Set a value.
+
+        Args:
+            key: that gets it; it may be missing so far.
+            value: to set.
+        """
         await self._client.Put(key, value)
 
     async def delete(self, key: Data) -> None:
@@ -56,7 +61,7 @@ class AsyncElevatorMapping(AsyncMethods, MappingMethods[T]):
         await self._delete(key)
 
     async def contains(self, key: object) -> bool:
-        """Return whether ``key`` is there."""
+        """Return whether ``key`` is there; what cannot be a key is not."""
         return isinstance(key, Data) and bool(await self._client.Exists(key))
 
     async def count(self) -> int:

@@ -67,7 +67,12 @@ class ElevatorMapping(SyncMethods, MappingMethods[T], MutableMapping[T, T]):  # 
     def get(self, key: Data, default: Any) -> Any: ...
 
     def get(self, key: Data, default: Any = None) -> Any:
-        """Return the value of ``key``, or ``default`` if it is missing."""
+        """Return the value of ``key``.
+
+        Args:
+            key: to look up.
+            default: returned if it is missing.
+        """
         return self._client.Get(key, default)
 
     @overload
@@ -77,7 +82,12 @@ class ElevatorMapping(SyncMethods, MappingMethods[T], MutableMapping[T, T]):  # 
     def pop(self, key: Data, default: Any) -> Any: ...
 
     def pop(self, key: Data, default: Any = UNSET) -> Any:
-        """Remove ``key`` and return its value, in one step; ``default``, or KeyError, if it is missing."""
+        """Remove ``key`` and return its value, in one step.
+
+        Args:
+            key: to remove.
+            default: returned if it is missing; without it, that is a KeyError.
+        """
         return self._pop(key, default)
 
     def items(self) -> ItemsView[T, T]:

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from pyelevator.transports.send_queues import SendQueues
-from pyelevator.transports.sockets.listener import listener as open_listener
+from pyelevator.transports.sockets.listener import listener as listener_module
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 from support.routers import taken
 
@@ -196,7 +196,7 @@ def test_only_peers_of_another_protocol_are_disconnected(listener, raw, said):
 def test_who_never_ends_a_handshake_has_to_leave_when_others_come(listener, raw, monkeypatch):
     slow = raw(SIGNATURE)
     look_around(listener)
-    monkeypatch.setattr(open_listener, "HANDSHAKE_TIMEOUT", 0.0)
+    monkeypatch.setattr(listener_module, "HANDSHAKE_TIMEOUT", 0.0)
     raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
     assert has_ended(slow)
@@ -421,7 +421,7 @@ def test_a_peer_is_disconnected_even_with_a_buffered_answer(listener, raw):
 def test_an_evicted_peer_may_have_sent_something_at_the_same_moment(listener, raw, monkeypatch):
     slow = [raw(SIGNATURE) for _ in range(3)]
     look_around(listener)
-    monkeypatch.setattr(open_listener, "HANDSHAKE_TIMEOUT", 0.0)
+    monkeypatch.setattr(listener_module, "HANDSHAKE_TIMEOUT", 0.0)
     raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     for connection in slow:
         connection.sendall(b"\x03")
