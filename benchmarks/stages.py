@@ -115,7 +115,7 @@ def client_stages(example: Example) -> list[Stage]:
 
 
 def _passed(protocol: ClientProtocol, example: Example) -> None:
-    protocol.carry(example.request)
+    protocol.register(example.request)
     protocol.receive(example.answer)
 
 

@@ -89,10 +89,10 @@ def test_a_flat_conversation_is_spent_after_a_verb_that_is_answered_twice():
     protocol = ClientProtocol(FlatCodec(), 1)
     protocol.submit(Request(Get("k"), "u"))
     protocol.receive([b"\x94\x01\x00\xa0\xa1v"])
-    assert not protocol.spent
+    assert not protocol.must_close
     protocol.submit(Request(MGet(["k"]), "u"))
     assert unwrap(protocol.receive([b"\x94\x01\x00\xa0\xa1v"]))[1].payload == [b"v"]
-    assert protocol.spent
+    assert protocol.must_close
 
 
 def test_reader_answers_classic_in_classic_and_flat_in_flat():

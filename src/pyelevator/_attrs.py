@@ -3,7 +3,7 @@
 =============  ================================================================================================
 ``frozen``     of attrs itself: what callers make and hold (policies, options, reports). Nothing is saved there.
 ``command``    The same without ``__eq__``, ``__hash__`` and ``__repr__``, which the base class has for all of
-               them. attrs would write these methods anew for each class, at every import. A converter with two
+               them. attrs would write these methods again for each class, at every import. A converter with two
                parameters gets the name of its field as well, for its errors.
 ``message``    Frozen, with a ``__dict__`` that holds only what differs from the defaults. Several are made for
                each call, and nearly all of them have two or three fields that say something.

@@ -239,7 +239,7 @@ class ServerRuntimeError(ServerError, RuntimeError):
 class CursorExpired(ServerRuntimeError):
     """Code 4 with a text that begins with ``MESSAGE_PREFIX``: the server no longer keeps the snapshot of an iterator.
 
-    What was read so far is right, and of one moment; the rest of that moment is gone. Begin the iteration anew.
+    What was read so far is right, and of one moment; the rest of that moment is gone. Start the iteration again.
     """
 
     MESSAGE_PREFIX: Final = "the cursor is gone: "

@@ -71,8 +71,8 @@ class Forks:
         here: its item 0 is the count, or 0 in a child that has not been counted yet; faster than a property.
     """
 
-    _MOST: Final = 255
-    """How many numbers there are; what a process has from an ancestor of the 255th degree it may take for its own."""
+    _MAX_COUNT: Final = 255
+    """The greatest count; what a process has from an ancestor of the 255th degree it may take for its own."""
 
     def __init__(self, slot: _Slot | None = None) -> None:
         self.here = _slot() if slot is None else slot
@@ -83,7 +83,7 @@ class Forks:
         return self.here[0] or self._counted()
 
     def _counted(self) -> int:
-        self._count = self._count % self._MOST + 1
+        self._count = self._count % self._MAX_COUNT + 1
         self.here[0] = self._count
         return self._count
 

@@ -80,7 +80,7 @@ class GradualList(list[Any]):
 
 @frozen
 class RowLayout:
-    """How the rows of an answer are packed as msgpack, for an engine that packs them itself.
+    """The layout of the rows of an answer as msgpack, for an engine that packs them itself.
 
     Attributes:
         flat: a pair is a key and a value next to one another, and no array of both.

@@ -39,7 +39,7 @@ def _mapping(convert: Callable[[object], Any]) -> Any:
 
 @frozen
 class Latency:
-    """How long requests took in the server, from the message that was read to the answer that was handed over.
+    """The latencies of requests: from the message read to the answer handed over.
 
     Attributes:
         p50, p99: seconds that half of them, and 99 in a hundred, took at most; None if nothing was measured. They are

@@ -12,7 +12,7 @@ VARIABLE: Final = "PYELEVATOR_NATIVE"
 """The environment variable that decides: 0 uses none of them, 1 requires them."""
 
 
-API: Final = 3
+API: Final = 4
 """What the modules offer, as a number: only a build with the same one is used (``pyelevator_native.API``)."""
 
 

@@ -1,7 +1,7 @@
 """Files that are replaced as a whole, and questions about paths that are answered with no only if that is certain.
 
 From Python 3.14 on the methods of ``Path`` also return False where the system cannot tell, as in a directory that may
-not be searched. Here that is an error: what is wrongly taken for missing would be created anew, or be left behind.
+not be searched. Here that is an error: what is wrongly taken for missing would be created again, or be left behind.
 """
 
 import os

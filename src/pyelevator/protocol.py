@@ -55,7 +55,7 @@ def _random_words(size: int) -> "array[int]":
 
 
 class RequestLimits:
-    """How large a request to each database may be, as the server said with the database's uid.
+    """The maximum size of a request to each database, as the server said with the database's uid.
 
     Attributes:
         smallest: bytes that a request to any database may have.
@@ -115,7 +115,7 @@ class ClientProtocol:
         self.codec = codec
         self._limits = limits or RequestLimits()
         self.echoes_ids = False
-        self.spent = False
+        self.must_close = False
         """True once a reply came that answers no request, or may still come: the connection must carry no other."""
         self.pending: dict[int, Request] = {}
         """The requests in flight, by their ids; for reading only."""
@@ -123,7 +123,7 @@ class ClientProtocol:
         self._last: Request | None = None
         self._forgotten: set[int] = set()
 
-    def number(self) -> int:
+    def next_id(self) -> int:
         """Return an id for a message on the same connection that is sent past this object."""
         return next(self._ids)
 
@@ -135,9 +135,9 @@ class ClientProtocol:
             MessageTooLarge: nor then.
         """
         request_id = next(self._ids)
-        return request_id, self.carry(request.with_id(request_id))
+        return request_id, self.register(request.with_id(request_id))
 
-    def carry(self, request: Request) -> list[bytes]:
+    def register(self, request: Request) -> list[bytes]:
         """Register a request under the id that it has, which no other here may have; return its frames.
 
         Raises:
@@ -174,7 +174,7 @@ class ClientProtocol:
         """
         echoed, read = self.codec.open_reply(frames)
         if echoed is None and self.echoes_ids and not self._is_refusal(read):
-            self.spent = True
+            self.must_close = True
             return None
         request_id = self._answered_by(echoed)
         request = self.pending.pop(request_id, None)
@@ -183,7 +183,7 @@ class ClientProtocol:
         if request_id in self._forgotten:
             self._forgotten.remove(request_id)
         else:
-            self.spent = True
+            self.must_close = True
         return None
 
     def forget(self, request_id: int, *, sent: bool = True) -> None:
@@ -200,12 +200,12 @@ class ClientProtocol:
         if echoed is not None:
             self.echoes_ids = True
             return echoed
-        request_id = self._only_one()
+        request_id = self._sole_request()
         if self.pending[request_id].command.verb in self.codec.answered_twice:
-            self.spent = True
+            self.must_close = True
         return request_id
 
-    def _only_one(self) -> int:
+    def _sole_request(self) -> int:
         if self._forgotten:
             raise MalformedMessage("a reply without an id came, and may answer a request that was given up")
         if len(self.pending) != 1:
@@ -220,8 +220,8 @@ def _log() -> "Logger":
     return logging.getLogger("pyelevator.protocol")
 
 
-_MOST_HOPS: Final = 16
-_LONGEST_ADDRESS: Final = 255
+_MAX_HOPS: Final = 16
+_MAX_ADDRESS_BYTES: Final = 255
 
 
 def split_envelope(frames: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
@@ -234,10 +234,10 @@ def split_envelope(frames: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[b
     >>> split_envelope([b"", b"request"]), split_envelope([b"request"])
     (([b''], [b'request']), ((), [b'request']))
     """
-    for place, frame in enumerate(frames[: min(len(frames) - 1, _MOST_HOPS)], 1):
+    for place, frame in enumerate(frames[: min(len(frames) - 1, _MAX_HOPS)], 1):
         if not frame:
             return frames[:place], frames[place:]
-        if len(frame) > _LONGEST_ADDRESS:
+        if len(frame) > _MAX_ADDRESS_BYTES:
             break
     return (), frames
 

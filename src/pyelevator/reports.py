@@ -22,7 +22,7 @@ class BackupReport(Report):
 
 @frozen
 class TaskProgress(Report):
-    """How far a long task of a server has come.
+    """The progress of a long task of a server.
 
     Attributes:
         task: ``"backup"``, ``"compact"`` or ``"repair"``.

@@ -53,7 +53,7 @@ class World:
         error = Slice().error(response.code, response.message)
         assert type(error) is CursorExpired
         assert response.code is ErrorCode.RUNTIME
-        assert "begin the iteration anew" in str(error)
+        assert "start the iteration again" in str(error)
         return True
 
 

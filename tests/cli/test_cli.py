@@ -29,17 +29,21 @@ def elevator():
     return run
 
 
+def every_command():
+    """All commands, in groups or not, each with its context."""
+    contexts = [click.Context(main.elevator, info_name="elevator")]
+    for context in contexts:
+        if isinstance(group := context.command, click.Group):
+            for name in group.list_commands(context):
+                contexts.append(click.Context(unwrap(group.get_command(context, name)), context, name))
+    return contexts[1:]
+
+
 def every_option_and_argument():
     """The names of the options and arguments of all commands."""
-    groups: list[click.Group] = [main.elevator]
-    while groups:
-        group = groups.pop()
-        for name in group.list_commands(click.Context(group)):
-            command = unwrap(group.get_command(click.Context(group), name))
-            if isinstance(command, click.Group):
-                groups.append(command)
-            for param in command.params:
-                yield from param.opts if isinstance(param, click.Option) else [f"--{param.name}"]
+    for context in every_command():
+        for param in context.command.params:
+            yield from param.opts if isinstance(param, click.Option) else [f"--{param.name}"]
 
 
 @pytest.fixture
@@ -64,6 +68,16 @@ def test_without_arguments_it_shows_its_help(elevator):
 def test_help_explains_a_command_as_its_option_does(elevator):
     assert elevator("help", "get") == elevator("get", "--help")
     assert elevator("help") == elevator("--help")
+
+
+def test_no_option_in_any_help_shows_a_type_instead_of_a_meaning():
+    helps = {context.command_path: context.get_help() for context in every_command()}
+    assert len(helps) > 40
+    shown = {
+        path: re.findall(r"  --[\w-]+ ((?:INTEGER|FLOAT|TEXT|PATH)\b.*|.* RANGE\b.*)", text)
+        for path, text in helps.items()
+    }
+    assert {path: options for path, options in shown.items() if options} == {}
 
 
 def test_it_tells_its_version(elevator):

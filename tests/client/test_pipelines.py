@@ -193,14 +193,14 @@ def test_a_pipeline_can_be_retried():
 @pytest.fixture
 def messages(monkeypatch):
     """The verbs of all requests that are sent, with the number of commands in a pipeline."""
-    log, carry = [], ClientProtocol.carry
+    log, register = [], ClientProtocol.register
 
     def noting(self, request):
         command = request.command
         log.append((command.verb, len(command.commands)) if isinstance(command, Pipeline) else command.verb)
-        return carry(self, request)
+        return register(self, request)
 
-    monkeypatch.setattr(ClientProtocol, "carry", noting)
+    monkeypatch.setattr(ClientProtocol, "register", noting)
     return log
 
 

@@ -161,7 +161,7 @@ def test_a_message_is_sent_as_the_reference_writes_it(frames):
     near, far = socket.socketpair()
     with near, far:
         expected = b"".join(encode_message(frames))
-        counter = messages.ByteCounter()
+        counter = messages.TrafficCounter()
         sent, rest = messages.send_frames(near.fileno(), frames, counter)
         assert (sent, rest) == (counter.sent, b"") == (len(expected), b"")
         assert counter.queued == counter.sent
@@ -181,7 +181,7 @@ def test_a_message_that_comes_alone_is_the_decoders(data):
     near, far = socket.socketpair()
     with near, far:
         near.send(data)
-        counter, before = messages.ByteCounter(), monotonic()
+        counter, before = messages.TrafficCounter(), monotonic()
         found = messages.receive(far.fileno(), counter)
     assert counter.received == len(data)
     assert before <= counter.read_at <= monotonic()

@@ -1,8 +1,8 @@
 """The old servers as a transport sees them: our application, with what they lack and what they do not survive.
 
 They echo no ids and tell no features, the flat one answers MGET, RANGE and SLICE twice, GET takes a stored empty value
-for a missing one, and a request outside of what they take (PROTOCOL, "Who has what") raises Killed here: neither client
-nor proxy may ever send one.
+for a missing one, and a request outside of what they take (docs/protocol.md, "Who has what") raises Killed here:
+neither client nor proxy may ever send one.
 """
 
 import threading

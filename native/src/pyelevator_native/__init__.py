@@ -7,5 +7,5 @@ this package.
 
 __version__ = "0.1.0"
 
-API = 3
+API = 4
 """The number of what these modules offer, in which pyelevator uses no other: ``pyelevator.native.API`` is the same."""

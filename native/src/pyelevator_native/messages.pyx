@@ -82,7 +82,7 @@ cdef inline bytes _bytes(string_view found):
 # Sockets. They never block, and what does not wait keeps Python's lock: another thread would take it for milliseconds.
 
 
-cdef class ByteCounter:
+cdef class TrafficCounter:
     """Counts the bytes of connections.
 
     Attributes:
@@ -93,7 +93,7 @@ cdef class ByteCounter:
     cdef public double read_at
 
 
-def receive(int descriptor, ByteCounter counter=None):
+def receive(int descriptor, TrafficCounter counter=None):
     """Read what is there, up to 64 KiB.
 
     Args:
@@ -163,7 +163,7 @@ cdef inline double _now() noexcept:
     return now.tv_sec + now.tv_nsec / 1e9
 
 
-def send_frames(int descriptor, frames, ByteCounter counter=None):
+def send_frames(int descriptor, frames, TrafficCounter counter=None):
     """Send a message without waiting.
 
     Args:

@@ -7,7 +7,7 @@ from pyelevator.application.cursors import Cursors
 from pyelevator.application.errors import failure_response
 from pyelevator.application.fairness import Cooperation
 from pyelevator.application.monitoring.monitor import Monitor
-from pyelevator.application.monitoring.slow_log import SlowLog
+from pyelevator.application.monitoring.slow_log import SlowRequestLog
 from pyelevator.application.policy import Policy
 from pyelevator.application.running_tasks import Tasks
 from pyelevator.commands import Command
@@ -35,7 +35,7 @@ class Context:
         self.cursors = Cursors(policy.max_cursors, policy.cursor_idle, policy.cursor_age, clock)
         self.cooperation, self.monitor = Cooperation(), Monitor()
         self.tasks = Tasks(self.cooperation.checkpoint)
-        self.slow_log = SlowLog(policy.slow, policy.slow_entries, policy.slow_keys)
+        self.slow_log = SlowRequestLog(policy.slow, policy.slow_entries, policy.slow_keys)
 
     def failure(self, error: Exception, command: Command, request_id: Id | None = None) -> Response:
         """Return the response for an error; only a client that names the database by its path gets to see the path."""

@@ -121,7 +121,7 @@ class Cursors:
     @contextmanager
     def reading(self, id: bytes, engine: Engine, request: Request) -> Iterator[Cursor]:
         """Use a cursor for a block, over the connection of the request; see ``begin_use``."""
-        cursor = self.begin_use(id, engine, request.peer, "begin the iteration anew")
+        cursor = self.begin_use(id, engine, request.peer, "start the iteration again")
         try:
             with self._lock:
                 cursor.holder, cursor.connection = request.holder, request.connection

@@ -49,8 +49,8 @@ class CheckedSequence(Sequence[T]):
     """
 
     @abstractmethod
-    def chunks(self, most: int) -> Iterator[Sequence[T]]:
-        """Return the items in lists of ``most``, and one of what is left."""
+    def chunks(self, max_items: int) -> Iterator[Sequence[T]]:
+        """Return the items in lists of ``max_items``, and one of what is left."""
 
     @abstractmethod
     def packed_items(self) -> memoryview:

@@ -36,9 +36,9 @@ PERMISSIONS: Final = "permissions.toml"
 RELOAD_INTERVAL: Final = 1.0
 """Seconds after which the files are checked for changes."""
 
-_FREE_CHECK: Final = 0.002
+_MIN_CHECK_SECONDS: Final = 0.002
 _MAX_CHECK_SHARE: Final = 10
-"""Checks that take longer than ``_FREE_CHECK`` seconds use a tenth of the time at most.
+"""Checks that take longer than ``_MIN_CHECK_SECONDS`` seconds use a tenth of the time at most.
 
 Otherwise unknown clients could make a server with thousands of keys check all of them for each connection.
 """
@@ -168,7 +168,7 @@ class ClientKeys:
     def _read_changes(self) -> None:
         directory_fingerprint, began = self._fingerprint_directories(), thread_time()
         fingerprint = self._fingerprint_files()
-        excess = max(0.0, thread_time() - began - _FREE_CHECK)
+        excess = max(0.0, thread_time() - began - _MIN_CHECK_SECONDS)
         self._may_check_at = self._clock() + _MAX_CHECK_SHARE * excess
         self._directory_fingerprint = directory_fingerprint
         if fingerprint != self._fingerprint:

@@ -34,7 +34,7 @@ INHERITED: Final = "pyelevator.connection"
 
 @frozen
 class ConnectionOptions:
-    """Where a command connects to, and the other arguments of :meth:`Elevator.from_url`."""
+    """The server that a command connects to, and the other arguments of :meth:`Elevator.from_url`."""
 
     url: str
     options: Mapping[str, Any] = field(factory=dict)

@@ -94,7 +94,7 @@ OPTION_ALIASES: Final[Mapping[str, str]] = {
 """Option -> what it is called elsewhere, or may be taken for."""
 
 _SIMILARITY: Final = 0.7
-"""How alike a suggestion is at least: ``difflib`` finds ``--store`` for ``--port`` with its own 0.6."""
+"""The minimum similarity of a suggestion: ``difflib`` finds ``--store`` for ``--port`` with its own 0.6."""
 
 
 def describe_unknown_option(error: click.NoSuchOption) -> str:

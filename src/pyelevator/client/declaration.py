@@ -1,4 +1,4 @@
-"""How a method is declared once for the sync client, the async client and their pipelines.
+"""The declaration of a method once for the sync client, the async client and their pipelines.
 
 Its body ends with ``return self._call(...)`` or ``return self._execute(...)``, which gives the result in a sync client,
 a coroutine of it in an async one, and a handle on it in a pipeline. The decorators tell type checkers so; at run time
@@ -141,7 +141,7 @@ def _adapt(cls: type, adapted: Callable[[Any], _Method], mark: str) -> None:
 
 
 def _awaited(method: Callable[..., Coroutine[Any, Any, object]]) -> _Method:
-    """Return a coroutine function, so that wrong arguments too are told where the call is awaited."""
+    """Return a coroutine function, so that errors for wrong arguments are raised where the call is awaited."""
 
     @wraps(method)
     async def call(*args: object, **options: object) -> object:

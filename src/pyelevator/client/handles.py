@@ -36,7 +36,7 @@ class DatabaseHandle:
         codec: of the client's dialect.
         name, uid: of the database; None before the first connect.
         features: what the server can do beyond the old protocol.
-        is_old: whether the server is one of the old ones; None while nothing has been heard of it.
+        is_old: whether the server is one of the old ones; None before the first reply.
         flat_server: what is known of a server of the flat dialect.
         is_intercepted: each request passes through interceptors.
         direct: the commands that are sent as they are, and whose response is the result or an error; chosen when the

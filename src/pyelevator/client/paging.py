@@ -32,7 +32,7 @@ MAX_PAGE_ROWS: Final = 32_768
 RANGE_NAMES: Final = ("start", "limit")
 SLICE_NAMES: Final = ("key_from", "offset")
 ITER_NAMES: Final = ("key_from", "key_to")
-"""How Range, Slice and RangeIter call their first two arguments."""
+"""The names that Range, Slice and RangeIter have for their first two arguments."""
 
 
 def build_scan(

@@ -1,4 +1,4 @@
-"""How the methods of ranges are called, for type checkers: the flags for keys and values say what a range gives."""
+"""The signatures of the methods of ranges, for type checkers: the flags for keys and values say what a range gives."""
 
 from typing import Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 

@@ -29,7 +29,7 @@ DIALECTS: Final[Mapping[str, Callable[..., Codec]]] = {"classic": _classic, "fla
 """Dialect -> what makes a codec of it."""
 
 
-_LONGEST_NAME: Final = 20
+_MAX_NAME_LENGTH: Final = 20
 
 
 def name_of_unknown(dialect: object) -> str:
@@ -38,7 +38,7 @@ def name_of_unknown(dialect: object) -> str:
     >>> name_of_unknown("rest"), name_of_unknown("tcp://ann:secret@db.example")
     ("'rest'", 'of that name')
     """
-    is_word = isinstance(dialect, str) and dialect.isidentifier() and len(dialect) <= _LONGEST_NAME
+    is_word = isinstance(dialect, str) and dialect.isidentifier() and len(dialect) <= _MAX_NAME_LENGTH
     return repr(dialect) if is_word else "of that name"
 
 

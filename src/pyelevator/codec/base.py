@@ -73,7 +73,7 @@ class Codec(ABC):
 
         Raises:
             MalformedMessage: with the code to answer, and the id to answer under where one could be read.
-            LimitExceeded: likewise.
+            LimitExceeded: the message exceeds a limit.
         """
 
     def outline(self, frames: Frames) -> Request | None:  # noqa: ARG002

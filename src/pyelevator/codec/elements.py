@@ -42,7 +42,7 @@ def reader_at(frame: bytes, at: int = 0) -> msgpack.Unpacker:
 
 
 class PackedElements(CheckedSequence[T]):
-    """Elements of an array in a frame, made anew each time they are taken."""
+    """Elements of an array in a frame, made each time they are taken."""
 
     def __init__(self, frame: bytes, start: int, stop: int, count: int) -> None:
         self._frame, self._start, self._stop, self._count = frame, start, stop, count
@@ -53,11 +53,11 @@ class PackedElements(CheckedSequence[T]):
     def __iter__(self) -> Iterator[T]:
         return chain.from_iterable(self.chunks(_CHUNK))
 
-    def chunks(self, most: int) -> Iterator[Sequence[T]]:
+    def chunks(self, max_items: int) -> Iterator[Sequence[T]]:
         reader, left = reader_at(self._frame, self._start), self._count
         while left > 0:
-            yield list(islice(reader, min(most, left)))
-            left -= most
+            yield list(islice(reader, min(max_items, left)))
+            left -= max_items
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -121,7 +121,7 @@ _END: Final = b"\xc0"
 def _found(
     chunks: Iterable[memoryview], are_sound: Callable[[Sequence[object]], bool], few: bool
 ) -> tuple[int, list[object]] | None:
-    """How many elements are in the chunks, and the elements, if they are few; None if one fills a whole chunk."""
+    """Count the elements in the chunks, and return them, too, if they are few; None if one fills a whole chunk."""
     unpacker = msgpack.Unpacker(raw=True, max_buffer_size=0)
     count, found = 0, []
     for chunk in chunks:

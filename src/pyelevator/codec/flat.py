@@ -47,7 +47,7 @@ _LARGE_REPLY: Final = 16
 
 @frozen
 class FlatArguments:
-    """How a verb's arguments are written and read.
+    """The encoder and decoder of a verb's arguments.
 
     ``encode`` is None where the verb would kill a worker of an old server, ``decode`` where the dialect has no such
     verb.

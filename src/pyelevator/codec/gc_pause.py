@@ -13,8 +13,8 @@ class Pause(AbstractContextManager[None]):
     """As a context: Python's collector of cycles holds still until every thread that is inside has left.
 
     Python looks for cycles each time some hundreds of containers were made, and now and then among all there are; while
-    a large message is taken apart that is up to half of the time, and in vain, as a message has no cycles. A collector
-    that was off stays off.
+    a large message is taken apart that is up to half of the time, and finds nothing, as a message has no cycles. A
+    collector that was off stays off.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from pyelevator.commands import COMMANDS, PIPELINED, Command, Get, Pipeline, Unk
 from pyelevator.errors import ProtocolError
 from pyelevator.messages import Request
 
-_LONGEST: Final = 1024
+_MAX_PART_BYTES: Final = 1024
 """Bytes of a part that is read; what is longer is left to the full decoder."""
 
 _PARTS: Final = 16
@@ -91,7 +91,7 @@ def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> object:
     """Return the next value of a reader that began at ``at``, if it is short."""
     start = at + reader.tell()
     reader.skip()
-    if at + reader.tell() - start > _LONGEST:
+    if at + reader.tell() - start > _MAX_PART_BYTES:
         raise _Unclear
     return msgpack.unpackb(frame[start : at + reader.tell()], raw=True)
 

@@ -64,14 +64,14 @@ LARGE_STRING: Final = 64 << 10
 
 
 class Packing:
-    """How strings are written: bytes as text in msgpack's old raw family, or as its bin.
+    """The string format: bytes as text in msgpack's old raw family, or as its bin.
 
     Args:
         use_bin_type: write bin, and text of 32 bytes and more as str8.
 
     Attributes:
         pack: writes a value. It is shared by all threads, and so must never call anything in Python.
-        pack_map_pairs: writes a map of the pairs; likewise.
+        pack_map_pairs: writes a map of the pairs; as ``pack``.
     """
 
     def __init__(self, *, use_bin_type: bool) -> None:
@@ -127,7 +127,7 @@ map_head: Final[Callable[[int], bytes]] = _HEADS.pack_map_header
 def unpack(
     frame: bytes,
     limits: Limits,
-    most: int | None = None,
+    max_bytes: int | None = None,
     *,
     texts: bool = False,
     reply_to: Command | None = None,
@@ -137,7 +137,7 @@ def unpack(
     Args:
         frame: what came.
         limits: of the codec.
-        most: bytes of the frame; by default ``limits.frame_bytes``.
+        max_bytes: bytes of the frame; by default ``limits.frame_bytes``.
         texts: strings of the raw family are str; else every string is bytes.
         reply_to: the command that the value answers; its memory is counted while it is made. None for a request.
 
@@ -147,7 +147,7 @@ def unpack(
     """
     size = len(frame)
     if size > limits.harmless:
-        check_size(size, limits.frame_bytes if most is None else most)
+        check_size(size, limits.frame_bytes if max_bytes is None else max_bytes)
     try:
         if size <= limits.harmless and not texts:  # msgpack sees to it that there are no more elements than bytes
             return unpackb(frame, raw=True, ext_hook=Extension)
@@ -222,11 +222,11 @@ def _unreadable(error: Exception, limits: Limits, size: int) -> ProtocolError:
     return MalformedMessage("not a msgpack value")
 
 
-def check_size(size: int, most: int) -> None:
-    """Refuse a frame of more than ``most`` bytes."""
-    if size > most:
+def check_size(size: int, max_bytes: int) -> None:
+    """Refuse a frame of more than ``max_bytes`` bytes."""
+    if size > max_bytes:
         raise LimitExceeded(
-            f"a frame of {size:,} bytes is over the limit of {most:,}; --max-message raises that of a server"
+            f"a frame of {size:,} bytes is over the limit of {max_bytes:,}; --max-message raises that of a server"
         )
 
 

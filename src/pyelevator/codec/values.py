@@ -46,7 +46,7 @@ TYPE_ERROR_TEXTS: Final = {
     "PUT": "Unsupported value type : {}",
     "BATCH": "Invalid type supplied",
 }
-"""How the old server worded its type errors, where callers may know the words (docs/protocol.md)."""
+"""The texts of the old server's type errors, where callers may know the words (docs/protocol.md)."""
 
 
 def unknown_command(verb: object, args: Sequence[object], limits: Limits) -> Unknown:

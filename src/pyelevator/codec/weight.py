@@ -67,7 +67,7 @@ _ALIKE: Final = 1000
 """Elements of an array from which on it is worth while to look whether they are alike, as those of a batch are."""
 _TRIES: Final = 8
 """Elements of a frame that are compared with those behind them."""
-_LONGEST: Final = 1 << 16
+_MAX_ALIKE_BYTES: Final = 1 << 16
 """Bytes of such an element."""
 _TOKENS: Final = 16
 """Tokens of one: its pattern takes long to make, and so does a long one."""
@@ -75,7 +75,7 @@ _TOKENS: Final = 16
 _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
 
 
-def check_weight(frame: Bytes, most: int, count: int = 1, tokens: int = maxsize) -> None:
+def check_weight(frame: Bytes, max_bytes: int, count: int = 1, tokens: int = maxsize) -> None:
     """Refuse values, next to one another, that would take too much memory, or claim more elements than they have.
 
     So many tokens are looked at one by one, which bounds the time.
@@ -90,7 +90,7 @@ def check_weight(frame: Bytes, most: int, count: int = 1, tokens: int = maxsize)
         if not left:
             return
         if left == left_then:  # an element of a long array has ended
-            alike = _alike(frame, first_at, at, left - 1) if left >= _ALIKE else 0
+            alike = _count_alike(frame, first_at, at, left - 1) if left >= _ALIKE else 0
             left, at, weight = left - alike, at + alike * (at - first_at), weight + alike * (weight - weight_then)
             tries += 1
             first_at, left_then, weight_then = at, left - 1 if tries < _TRIES else 0, weight
@@ -117,16 +117,16 @@ def check_weight(frame: Bytes, most: int, count: int = 1, tokens: int = maxsize)
                 raise MalformedMessage("not a msgpack value: it is cut off")
             if children >= _ALIKE and tries < _TRIES:
                 first_at, left_then, weight_then = at, left - 1, weight
-        if weight + 8 * left > most:
-            why = f"so many elements that they would take over {most:,} in memory"
+        if weight + 8 * left > max_bytes:
+            why = f"so many elements that they would take over {max_bytes:,} in memory"
             raise LimitExceeded(f"a frame of {end:,} bytes with {why}; send it in parts")
     if left:
         raise LimitExceeded(f"a frame of {end:,} bytes with more than {tokens:,} different elements; send it in parts")
 
 
-def _alike(frame: Bytes, start: int, end: int, most: int) -> int:
+def _count_alike(frame: Bytes, start: int, end: int, max_count: int) -> int:
     """Count the values behind the one from ``start`` to ``end`` that differ from it only in what its strings hold."""
-    if end - start > _LONGEST:
+    if end - start > _MAX_ALIKE_BYTES:
         return 0
     pattern: list[bytes] = []
     at = start
@@ -139,7 +139,7 @@ def _alike(frame: Bytes, start: int, end: int, most: int) -> int:
         pattern.append(re.escape(bytes(frame[at : at + size - content])) + b".{%d}" % content)
         at += size
     run = re.compile(b"(?s:%b)*+" % b"".join(pattern)).match(frame, end)
-    return min((run.end() - end) // (end - start), most) if run else 0
+    return min((run.end() - end) // (end - start), max_count) if run else 0
 
 
 def _content(frame: Bytes, first: int, at: int) -> int:
@@ -176,13 +176,13 @@ def _of_map(count: int) -> int:
 class Tally:
     """Counts what a value takes while it is made: for replies, whose pages are one array of strings."""
 
-    def __init__(self, most: int) -> None:
-        self._most = self._left = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = self._left = max_bytes
 
     @property
     def elements(self) -> int:
-        """How many there may be in one array."""
-        return self._most // STRING
+        """The number that there may be in one array."""
+        return self._max_bytes // STRING
 
     def array(self, items: list[object]) -> list[object]:
         """Count an array; it stays as it is."""
@@ -198,6 +198,6 @@ class Tally:
         self._left -= weight
         if self._left < 0:
             raise LimitExceeded(
-                f"a reply with so many elements that they would take over {self._most:,} bytes in memory; "
+                f"a reply with so many elements that they would take over {self._max_bytes:,} bytes in memory; "
                 "ask for less at once, or raise Limits.expansion"
             )

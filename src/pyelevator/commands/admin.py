@@ -101,7 +101,7 @@ class Sizes(Command[list[int]]):
 
 @command
 class Progress(_ReportCommand["list[TaskProgress]"]):
-    """How far the server's long tasks have come; not about one database, but for admins of all."""
+    """The progress of the server's long tasks; not about one database, but for admins of all."""
 
     verb = "PROGRESS"
 

@@ -15,17 +15,17 @@ from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.commands import Batch, Command, DbConnect, DbCreate, DbList, Delete, Get, Ping, Put, Range, Slice
 from pyelevator.compat.requests import (
     Adapter,
-    asking,
     check_forwards,
     exists,
     mget,
     mount,
     parts,
     pass_on,
+    refuse_options,
     refused_by_name,
     refused_name,
-    refused_options,
     unknown_database,
+    with_command,
 )
 from pyelevator.errors import ErrorCode
 from pyelevator.flows import Flow, Forward
@@ -42,7 +42,7 @@ def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
     what is to be sent is as harmless.
     """
 
-    def adapted(request: Request) -> Flow[Response]:
+    def forward_adapted(request: Request) -> Flow[Response]:
         if is_old() is None and not _is_harmless(request):
             yield from send(Request(Ping(), deadline=request.deadline))
         if is_old() is False:
@@ -59,7 +59,7 @@ def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
             request = evolve(request, uid=None)
         return (yield from _ADAPTERS[type(command)](command, request, send))
 
-    return adapted
+    return forward_adapted
 
 
 def _is_harmless(request: Request) -> bool:
@@ -84,14 +84,14 @@ def _in_default(command: Any, request: Request, send: Forward) -> Flow[Response]
     """Send what is about all databases; an old server needs a uid with it, and it does not matter whose."""
     if request.uid is not None:
         return (yield from send(request))
-    answer = yield from send(asking(request, DbConnect(_DEFAULT)))
+    answer = yield from send(with_command(request, DbConnect(_DEFAULT)))
     if answer.code is not None:
         return answer
     return (yield from send(evolve(request, uid=DbConnect(_DEFAULT).result(answer.payload))))
 
 
 def _create(command: DbCreate, request: Request, send: Forward) -> Flow[Response]:
-    refusal = refused_options(command.options)
+    refusal = refuse_options(command.options)
     return Response.failure(*refusal, request.id) if refusal else (yield from _in_default(command, request, send))
 
 

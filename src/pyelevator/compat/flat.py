@@ -14,7 +14,6 @@ from pyelevator.codec.base import UnsupportedByDialect
 from pyelevator.commands import Command, DbConnect, DbDrop, DbList, Get, Ping, Range, Slice
 from pyelevator.compat.requests import (
     Adapter,
-    asking,
     check_forwards,
     exists,
     mget,
@@ -24,6 +23,7 @@ from pyelevator.compat.requests import (
     refused_by_name,
     tell_missing,
     unknown_database,
+    with_command,
 )
 from pyelevator.errors import MalformedMessage
 from pyelevator.flows import Flow, Forward
@@ -54,7 +54,7 @@ class FlatServer:
 def flat(send: Forward, server: FlatServer) -> Forward:
     """Make the adapter for a server of the flat dialect; ``send`` sends a request to it."""
 
-    def adapted(request: Request) -> Flow[Response]:
+    def forward_adapted(request: Request) -> Flow[Response]:
         command = request.command
         if type(command) not in _ADAPTERS:
             raise UnsupportedByDialect(f"the flat dialect has no {command.verb}; connect with dialect='classic'")
@@ -68,7 +68,7 @@ def flat(send: Forward, server: FlatServer) -> Forward:
         server.observe(command, response)
         return response
 
-    return tell_missing(adapted)
+    return tell_missing(forward_adapted)
 
 
 def _is_there(request: Request, send: Forward, server: FlatServer) -> Flow[bool]:
@@ -80,7 +80,7 @@ def _is_there(request: Request, send: Forward, server: FlatServer) -> Flow[bool]
     if name is None:
         return False
     command = DbConnect(name)
-    current = yield from send(asking(request, command))
+    current = yield from send(with_command(request, command))
     server.observe(command, current)
     if current.code is not None or command.result(current.payload) != request.uid:
         server.uids.pop(request.uid or "", None)
@@ -93,7 +93,7 @@ def _mount(command: Any, request: Request, send: Forward) -> Flow[Response]:
 
 
 def _ping(command: Ping, request: Request, send: Forward) -> Flow[Response]:  # noqa: ARG001
-    response = yield from send(asking(request, DbList()))
+    response = yield from send(with_command(request, DbList()))
     return response if response.code is not None else Response(b"PONG", id=request.id)
 
 
@@ -103,7 +103,7 @@ def _range(command: Range, request: Request, send: Forward) -> Flow[Response]:
     start = max(command.start or b"", prefix)
     pairs: list[Any] = []
     while True:
-        response = yield from send(asking(request, Slice(start, _PAGE)))
+        response = yield from send(with_command(request, Slice(start, _PAGE)))
         if response.code is not None:
             return response
         if response.payload and response.payload[-1][0] < start:
@@ -118,7 +118,7 @@ def _range(command: Range, request: Request, send: Forward) -> Flow[Response]:
 
 def _slice(command: Slice, request: Request, send: Forward) -> Flow[Response]:
     check_forwards(command)
-    response = yield from send(asking(request, Slice(command.start or b"", command.count)))
+    response = yield from send(with_command(request, Slice(command.start or b"", command.count)))
     return response if response.code is not None else evolve(response, payload=parts(response.payload, command))
 
 

@@ -12,10 +12,10 @@ from pyelevator.flows import Flow, Forward
 from pyelevator.messages import Request, Response, Status
 
 Adapter: TypeAlias = Callable[[Any, Request, Forward], Flow[Response]]
-"""How one command is put to an old server."""
+"""A function that puts one command to an old server."""
 
 
-def asking(request: Request, command: Command, uid: str | None = None) -> Request:
+def with_command(request: Request, command: Command, uid: str | None = None) -> Request:
     """Make the request for another command, for the same database or the one of ``uid``."""
     return evolve(request, command=command, uid=request.uid if uid is None else uid, compression=False)
 
@@ -28,7 +28,7 @@ def unknown_database(request: Request) -> Response:
 _OWN_FILES: Final = frozenset({"store.json", "store"})
 """What lies beside the databases of an old server."""
 
-_LONGEST: Final = 255
+_MAX_NAME_BYTES: Final = 255
 """Bytes of one part of a path."""
 
 _REFUSALS: Final[Sequence[tuple[Callable[[str], bool], str]]] = (
@@ -37,7 +37,7 @@ _REFUSALS: Final[Sequence[tuple[Callable[[str], bool], str]]] = (
     (lambda name: "\0" in name, "A database name cannot hold NUL"),
     (lambda name: name != "/".join(_path_parts(name)), "A path has one spelling: no // and no / at the end"),
     (lambda name: ".." in _path_parts(name), "A database path cannot hold '..'"),
-    (lambda name: max(map(len, name.split("/"))) > _LONGEST, f"A file name has {_LONGEST} bytes at most"),
+    (lambda name: max(map(len, name.split("/"))) > _MAX_NAME_BYTES, f"A file name has {_MAX_NAME_BYTES} bytes at most"),
     (lambda name: name in _OWN_FILES, "The name is the server's own; choose another one"),
 )
 
@@ -60,7 +60,7 @@ def refused_name(name: str) -> str | None:
     return next((text for refused, text in _REFUSALS if refused(name)), None)
 
 
-def refused_options(options: Mapping[str, Any]) -> tuple[ErrorCode, str] | None:
+def refuse_options(options: Mapping[str, Any]) -> tuple[ErrorCode, str] | None:
     """Say why an old server is not asked to create a database with these options; None if it is."""
     from pyelevator.engines.base import EngineError  # few clients create databases
     from pyelevator.engines.options import check_options
@@ -97,7 +97,7 @@ def check_forwards(command: Slice) -> None:
 def exists(command: Exists | Get, request: Request, send: Forward) -> Flow[Response]:
     """Ask for the range from the key to the key."""
     key = command.key
-    response = yield from send(asking(request, Range(key, key)))
+    response = yield from send(with_command(request, Range(key, key)))
     return response if response.code is not None else Response(bool(response.payload), id=request.id)
 
 
@@ -116,18 +116,18 @@ def mget(command: MGet, request: Request, send: Forward) -> Flow[Response]:
 def tell_missing(send: Forward) -> Forward:
     """Make the adapter for a dialect that writes a missing value like an empty one: one more question tells."""
 
-    def adapted(request: Request) -> Flow[Response]:
+    def forward_adapted(request: Request) -> Flow[Response]:
         adapter = _TELLING.get(type(request.command))
         return (yield from send(request) if adapter is None else adapter(request.command, request, send))
 
-    return adapted
+    return forward_adapted
 
 
 def _get(command: Get, request: Request, send: Forward) -> Flow[Response]:
     response = yield from send(request)
     if response.code is not None or response.payload:
         return response
-    there = yield from send(asking(request, Exists(command.key)))
+    there = yield from send(with_command(request, Exists(command.key)))
     if there.code is None and not there.payload:
         name = command.key.decode("utf-8", "backslashreplace")
         return Response.from_error(KeyNotFound(f"Key '{name}' does not exist"), request.id)
@@ -140,7 +140,7 @@ def _mget(command: MGet, request: Request, send: Forward) -> Flow[Response]:
         return response
     values = dict(zip(command.keys, response.payload, strict=True))
     for key in [key for key, value in values.items() if not value]:
-        there = yield from send(asking(request, Exists(key)))
+        there = yield from send(with_command(request, Exists(key)))
         if there.code is not None:
             return there
         values[key] = b"" if there.payload else None
@@ -156,15 +156,15 @@ def mount(command: DbMount | DbUmount, request: Request, send: Forward, list_dat
 
     One that is to be unmounted is so when it has just been seen to be mounted.
     """
-    listed = yield from list_databases(asking(request, DbList()))
+    listed = yield from list_databases(with_command(request, DbList()))
     if listed.code is not None:
         return listed
     if command.name not in DbList().result(listed.payload):
         return Response.failure(ErrorCode.DATABASE, f"Database {command.name} does not exist", request.id)
-    answer = yield from send(asking(request, DbConnect(command.name)))
+    answer = yield from send(with_command(request, DbConnect(command.name)))
     if answer.code is not None:
         return answer
-    read = yield from send(asking(request, Range(b"", b""), DbConnect(command.name).result(answer.payload)))
+    read = yield from send(with_command(request, Range(b"", b""), DbConnect(command.name).result(answer.payload)))
     if read.code is not None:
         return read
     return (yield from send(request)) if isinstance(command, DbUmount) else Response(None, id=request.id)

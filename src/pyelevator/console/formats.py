@@ -59,7 +59,7 @@ def _parse_hex(text: str) -> bytes:
         raise UsageError(f"not pairs of hexadecimal digits: {error}") from error
 
 
-# JSON is laid out by its tokens and never made anew from what it means: digits, duplicates and order stay as they are.
+# JSON is laid out by its tokens and never rebuilt from what it means: digits, duplicates and order stay as they are.
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
@@ -105,7 +105,7 @@ def join_json(text: str) -> str:
 
 
 _JSON_LAYOUTS: Final = (lambda text: "".join(_TOKEN.findall(text)), join_json, indent_json)
-"""How JSON is laid out in one line, in one line with spaces, and indented."""
+"""The layouts of JSON: in one line, in one line with spaces, and indented."""
 
 
 def _lay_out_like(text: str, original: bytes) -> str:

@@ -11,7 +11,7 @@ from pyelevator.engines.base import OptionTypeError, OptionValueError
 _log: Final = logging.getLogger("pyelevator.engines")
 
 _INT: Final = (1 << 31) - 1
-_SIZE: Final = (1 << 63) - 1
+_MAX_SIZE: Final = (1 << 63) - 1
 _KIB: Final = 1 << 10
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
@@ -62,15 +62,15 @@ def _compression(name: str, value: object) -> str | None:
 
 
 OPTIONS: Final[Mapping[str, Check]] = {
-    "block_size": _integer(0, _SIZE, _KIB, 4 * _MIB),
+    "block_size": _integer(0, _MAX_SIZE, _KIB, 4 * _MIB),
     "block_restart_interval": _integer(1, _INT),
     "bloom_filter_bits": _integer(0, 1024),
     "compression": _compression,
-    "lru_cache_size": _integer(0, _SIZE),
-    "max_file_size": _integer(0, _SIZE, _MIB, _GIB),
+    "lru_cache_size": _integer(0, _MAX_SIZE),
+    "max_file_size": _integer(0, _MAX_SIZE, _MIB, _GIB),
     "max_open_files": _integer(-_INT, _INT, 74, 50_000),
     "paranoid_checks": _boolean,
-    "write_buffer_size": _integer(0, _SIZE, 64 * _KIB, _GIB),
+    "write_buffer_size": _integer(0, _MAX_SIZE, 64 * _KIB, _GIB),
 }
 """Option -> check; sizes are bytes. A size that LevelDB cannot do becomes the nearest that it can."""
 

@@ -24,7 +24,7 @@ _FAULT_KINDS: Final[Mapping[str, tuple[int, Callable[[str], ElevatorError] | Non
     "corrupt": (1, lambda verb: MalformedMessage(f"the answer to {verb} was corrupted by a fault")),
     "fail": (0, None),
 }
-"""How many times each kind of fault executes the request, and what it raises for a verb then."""
+"""The number of times that each kind of fault executes the request, and what it raises for a verb then."""
 
 
 @frozen

@@ -62,7 +62,7 @@ def _command_to_json(command: Command) -> list[Any]:
     return [command.verb, {name: _data_to_json(getattr(command, name)) for name in names}]
 
 
-_REST: Final[Mapping[str, Callable[[Any], Any]]] = {
+_FIELD_DECODERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "status": Status,
     "more": bool,
     "cursor": _data_from_json,
@@ -80,7 +80,7 @@ def to_line(request: Request, response: Response) -> str:
         answer = {"code": int(response.code), "message": response.message}
     else:
         answer = {"payload": _data_to_json(response.payload)}
-        rest = {name: getattr(response, name) for name in _REST}
+        rest = {name: getattr(response, name) for name in _FIELD_DECODERS}
         answer |= {
             name: _data_to_json(value) for name, value in rest.items() if value != getattr(_PLAIN_RESPONSE, name)
         }
@@ -90,7 +90,7 @@ def to_line(request: Request, response: Response) -> str:
 def _response_from_json(answer: dict[str, Any], request: Request) -> Response:
     if "code" in answer:
         return Response.failure(ErrorCode(answer["code"]), answer["message"], request.id)
-    rest = {name: read(answer[name]) for name, read in _REST.items() if name in answer}
+    rest = {name: read(answer[name]) for name, read in _FIELD_DECODERS.items() if name in answer}
     return Response(_data_from_json(answer["payload"]), id=request.id, **rest)
 
 

@@ -14,7 +14,7 @@ from pyelevator.client import Elevator
 from pyelevator.loadtest.processes import Workload
 
 _POOL_BYTES: Final = 1 << 20
-_SPREAD: Final = 7919
+_POOL_STRIDE: Final = 7919
 _PUT_EVERY: Final = 5
 _CALL_TIMEOUT: Final = 60.0
 
@@ -32,7 +32,7 @@ def _pool() -> bytes:
 def value(number: int, size: int = 100) -> bytes:
     """Return the value of a pair: random bytes, repeated once, so that they compress to a half."""
     half = (size + 1) // 2
-    start = number * _SPREAD % (_POOL_BYTES - half)
+    start = number * _POOL_STRIDE % (_POOL_BYTES - half)
     return (_pool()[start : start + half] * 2)[:size]
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from pyelevator.transports.send_queues import SendQueues
 
 _LOOKS: Final = 8
-"""How often the clients are looked at during a timeout: each has a clock of its own, which is as exact as that."""
+"""The number of looks at the clients during a timeout: each has a clock of its own, which is as exact as that."""
 
 
 class StallDetector:

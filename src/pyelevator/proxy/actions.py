@@ -31,7 +31,7 @@ class SendToUpstream:
 
 @hot_value
 class ResetConnection:
-    """Close a connection and open it anew: what still comes over the old one is ignored."""
+    """Close a connection and open it again: what still comes over the old one is ignored."""
 
     upstream: str
     connection: int

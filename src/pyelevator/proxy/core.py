@@ -23,10 +23,10 @@ from pyelevator.messages import Request, Response
 from pyelevator.peers.client_table import ClientTable, Message
 from pyelevator.protocol import IncomingRequest, RequestDecoder
 from pyelevator.proxy.actions import Action, PauseReading, ResetConnection, ResumeReading, SendToClient, SendToUpstream
-from pyelevator.proxy.cursors import Cursors, cursors_in
+from pyelevator.proxy.cursors import ClientCursors, cursors_in
 from pyelevator.proxy.options import CoreOptions
 from pyelevator.proxy.passthrough import PassThrough
-from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, ProxyClient, UpstreamPool
+from pyelevator.proxy.pool import ConnectionState, ForwardedRequest, ProxyClient, UpstreamPool
 from pyelevator.proxy.routing import Router, Upstream
 from pyelevator.proxy.tasks import RequestTasks
 
@@ -47,7 +47,7 @@ class Core:
         interceptors: what happens to each request, outermost first.
         timeout: seconds that an upstream may take for each request, waiting for a connection included.
         capacity: requests taken and not answered; at that number the core ``is_full`` and must not take more.
-        capacity_bytes: likewise, of their frames.
+        capacity_bytes: bytes of their frames; at that number it is full, too.
         limits: what is taken from clients and upstreams.
         codecs: of dialects that clients may speak beside the two.
 
@@ -88,7 +88,7 @@ class Core:
         is_classic = pool.upstream.codec is None and pool.upstream.dialect == ClassicCodec.name
         self._passes = is_classic and not (interceptors or codecs or others)
         self._sizes: dict[int, int] = {}
-        self._cursors = Cursors()
+        self._cursors = ClientCursors()
         self._with_room: deque[ProxyClient] = deque()
         self._finished_ordered: deque[ProxyClient] = deque()
 
@@ -271,7 +271,7 @@ class Core:
         if pending.cursor:
             uid = pending.uid
             request = Request(Ping(), uid.decode("utf-8", "surrogateescape") if isinstance(uid, bytes) else None)
-            self._record_cursor(pending.client, request, pending.cursor, pending.kept)
+            self._record_cursor(pending.client, request, pending.cursor, pending.opened_cursor)
         self._answered(pending.client, pending.size)
 
     def on_timer(self, now: float) -> list[Action]:
@@ -343,7 +343,7 @@ class Core:
         else:
             client.ordered = None
 
-    def _fail_connection(self, pool: UpstreamPool, connection: PooledConnection, error: ElevatorError) -> None:
+    def _fail_connection(self, pool: UpstreamPool, connection: ConnectionState, error: ElevatorError) -> None:
         """Reset a connection on which nothing can be answered: every request there fails with the error."""
         pool.reset(connection)
         unanswered, connection.tasks = connection.tasks, {}

@@ -34,7 +34,7 @@ def _kept(asked: object, outcome: object) -> bytes | None:
     return asked if outcome.status is Status.FAILURE and isinstance(asked, bytes) else outcome.cursor
 
 
-class Cursors:
+class ClientCursors:
     """The open cursors of each client."""
 
     def __init__(self) -> None:

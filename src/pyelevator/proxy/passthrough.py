@@ -20,7 +20,7 @@ from pyelevator.commands import Unknown
 from pyelevator.errors import ErrorCode
 from pyelevator.messages import Response, Status
 from pyelevator.proxy.actions import SendToClient, SendToUpstream
-from pyelevator.proxy.pool import ForwardedRequest, PooledConnection, ProxyClient, UpstreamPool
+from pyelevator.proxy.pool import ConnectionState, ForwardedRequest, ProxyClient, UpstreamPool
 
 _KINDS: Final = {verb: kind for verb, (kind, _) in BY_WIRE_VERB.items()}
 _ERROR_CODES: Final = tuple(ErrorCode)
@@ -38,7 +38,7 @@ class PassThrough:
         self._timeout = timeout
         self._limits = limits
         self._codec = ClassicCodec(limits)
-        self._timers: list[tuple[float, int, PooledConnection]] = []
+        self._timers: list[tuple[float, int, ConnectionState]] = []
 
     def forward(self, client: ProxyClient, frames: Sequence[bytes], now: float) -> SendToUpstream | None:
         """Return what to forward; None if the request cannot be passed through."""
@@ -46,7 +46,7 @@ class PassThrough:
         if message is None:
             return None
         connection, given = self._pool.own_connection(client), message[b"meta"][b"id"]
-        number = connection.protocol.number()
+        number = connection.protocol.next_id()
         try:
             frame = request_with_id(number, frames[0], message)
         except (TypeError, ValueError, OverflowError):
@@ -63,7 +63,7 @@ class PassThrough:
             self._set_timer(connection, expires_at)
         return SendToUpstream(self._name, connection.number, [frame], expires_at)
 
-    def deliver(self, connection: PooledConnection, frames: Sequence[bytes]) -> ForwardedReply | None:
+    def deliver(self, connection: ConnectionState, frames: Sequence[bytes]) -> ForwardedReply | None:
         """Return the answer to a request on the connection; None if the message is none, or cannot be read."""
         pending = connection.forwarded.pop(frames[0], None) if len(frames) == 2 else None
         if pending is None:
@@ -71,13 +71,13 @@ class PassThrough:
         connection.protocol.echoes_ids = True
         return pending, SendToClient(pending.client.identity, [success_header(pending.id), frames[1]])
 
-    def _deliver_other(self, connection: PooledConnection, frames: Sequence[bytes]) -> ForwardedReply | None:
+    def _deliver_other(self, connection: ConnectionState, frames: Sequence[bytes]) -> ForwardedReply | None:
         """Return an answer with another header than a plain success has."""
         header = peek_reply(frames, self._limits)
         pending = None if header is None else connection.forwarded.pop(success_header(header[b"id"]), None)
         if header is None or pending is None:
             return None
-        pending.kept = pending.sent_cursor if header.get(b"status") == Status.FAILURE else cursor_of(header)
+        pending.opened_cursor = pending.sent_cursor if header.get(b"status") == Status.FAILURE else cursor_of(header)
         if header.get(b"err_code") in _ERROR_CODES:
             self._monitor.count_failure(pending.kind, ErrorCode(header[b"err_code"]))
         try:
@@ -86,7 +86,7 @@ class PassThrough:
             return self._failed(pending, "the answer from upstream cannot be passed on")
         return pending, SendToClient(pending.client.identity, frames)
 
-    def _set_timer(self, connection: PooledConnection, expires_at: float) -> None:
+    def _set_timer(self, connection: ConnectionState, expires_at: float) -> None:
         connection.has_timer = True
         heappush(self._timers, (expires_at, connection.number, connection))
 
@@ -110,14 +110,14 @@ class PassThrough:
         """Return when to call ``expire``; None if no request is in flight."""
         return self._timers[0][0] if self._timers else None
 
-    def fail_all(self, connection: PooledConnection, error: Exception) -> Iterator[ForwardedReply]:
+    def fail_all(self, connection: ConnectionState, error: Exception) -> Iterator[ForwardedReply]:
         """Fail all requests on a connection that has ended."""
         unanswered, connection.forwarded = connection.forwarded, {}
         for pending in unanswered.values():
             yield self._failed(pending, str(error))
 
     def _failed(self, pending: ForwardedRequest, reason: str) -> ForwardedReply:
-        pending.kept = pending.sent_cursor
+        pending.opened_cursor = pending.sent_cursor
         self._monitor.count_failure(pending.kind, ErrorCode.RUNTIME)
         failure = Response.failure(ErrorCode.RUNTIME, f"proxy: {reason}", pending.id)
         return pending, SendToClient(pending.client.identity, self._codec.encode_response(failure, None))

@@ -54,14 +54,14 @@ class RequestTask:
 
 @define(eq=False)
 class ForwardedRequest:
-    """One request that is passed on unread, and answered likewise.
+    """One request that is passed on unread, and so is its answer.
 
     Attributes:
         client, id: of the sender.
         size: of its frame.
         expires_at: when the upstream's time for it is over.
         uid, cursor: that it was sent with, if it was about a cursor.
-        kept: the cursor that the server keeps.
+        opened_cursor: the cursor that the server keeps.
         kind: of its command.
     """
 
@@ -72,7 +72,7 @@ class ForwardedRequest:
     kind: type[Command]
     uid: bytes | None = None
     cursor: bytes | bool | None = None
-    kept: bytes | None = None
+    opened_cursor: bytes | None = None
 
     @property
     def sent_cursor(self) -> bytes | None:
@@ -81,7 +81,7 @@ class ForwardedRequest:
 
 
 @define(eq=False)
-class PooledConnection:
+class ConnectionState:
     """One connection to an upstream and what is in flight on it.
 
     Attributes:
@@ -137,15 +137,13 @@ class UpstreamPool:
     upstream: Upstream
     act: Callable[[Action], None]
     limits: Limits | None = None
-    connections: list[PooledConnection] = field(factory=list)
+    connections: list[ConnectionState] = field(factory=list)
     waiting: deque[RequestTask] = field(factory=deque)
     has_replied: bool = False
     echoes_ids: bool = False
-    _by_client: dict[ProxyClient, PooledConnection] = field(factory=dict)
-    _idle: dict[PooledConnection, None] = field(factory=dict)  # of no client
-    _kept: dict[bytes, PooledConnection] = field(
-        factory=dict
-    )  # by the clients without requests, the longest idle first
+    _by_client: dict[ProxyClient, ConnectionState] = field(factory=dict)
+    _idle: dict[ConnectionState, None] = field(factory=dict)  # of no client
+    _kept: dict[bytes, ConnectionState] = field(factory=dict)  # by the clients without requests, the longest idle first
 
     def is_legacy(self) -> bool | None:
         """Return True if the server echoes no ids; None before its first answer."""
@@ -169,11 +167,11 @@ class UpstreamPool:
         """Forget what is known of the upstream: it may be another server by now."""
         self.has_replied = self.echoes_ids = False
 
-    def connection_for(self, client: ProxyClient) -> PooledConnection | None:
+    def connection_for(self, client: ProxyClient) -> ConnectionState | None:
         """Return the connection for a request of the client; None if all are taken."""
         return self.own_connection(client) if self.echoes_ids else self._idle_connection()
 
-    def own_connection(self, client: ProxyClient) -> PooledConnection:
+    def own_connection(self, client: ProxyClient) -> ConnectionState:
         """Return the connection that is assigned to the client, where ids are echoed."""
         connection = self._by_client.get(client)
         if connection is None or connection.is_retired:
@@ -185,7 +183,7 @@ class UpstreamPool:
             self.update_reading(connection)
         return connection
 
-    def _unused(self) -> PooledConnection:
+    def _unused(self) -> ConnectionState:
         """Return a connection of no client, or a new one, or one of a client that has been idle; or one to share."""
         if self._idle:
             return self._idle.popitem()[0]
@@ -199,14 +197,14 @@ class UpstreamPool:
         if connection is not None:
             self._idle[connection] = None
 
-    def _keep(self, connection: PooledConnection, client: ProxyClient) -> None:
+    def _keep(self, connection: ConnectionState, client: ProxyClient) -> None:
         """Keep the connection of a client that has nothing in flight."""
         if client.is_disconnected:
             self._idle[connection] = None
         else:
             self._kept[client.identity] = connection
 
-    def _detach(self, client: ProxyClient) -> PooledConnection | None:
+    def _detach(self, client: ProxyClient) -> ConnectionState | None:
         """Take the client's connection from it, and return it."""
         connection = self._by_client.pop(client, None)
         if connection is not None:
@@ -224,7 +222,7 @@ class UpstreamPool:
             connection.blocked_clients += 1 if client.is_blocked else -1
             self.update_reading(connection)
 
-    def update_reading(self, connection: PooledConnection) -> None:
+    def update_reading(self, connection: ConnectionState) -> None:
         """Pause or resume reading from a connection, as its clients read or not."""
         pause = (
             self.echoes_ids
@@ -235,17 +233,17 @@ class UpstreamPool:
             connection.is_read_paused = pause
             self.act((PauseReading if pause else ResumeReading)(self.upstream.name, connection.number))
 
-    def _has_only_own_clients(self, connection: PooledConnection) -> bool:
+    def _has_only_own_clients(self, connection: ConnectionState) -> bool:
         """Return True if all in flight is of its clients: until the first echo, others' requests may be on it."""
         return all(self._by_client.get(task.client) is connection for task in connection.tasks.values())
 
-    def reset(self, connection: PooledConnection) -> None:
+    def reset(self, connection: ConnectionState) -> None:
         """Replace a connection; answers to what was in flight there are dropped."""
         connection.protocol = self.protocol()
         connection.has_expired_requests = connection.is_read_paused = connection.is_retired = False
         self.act(ResetConnection(self.upstream.name, connection.number))
 
-    def exclusive_connection(self, client: ProxyClient) -> PooledConnection | None:
+    def exclusive_connection(self, client: ProxyClient) -> ConnectionState | None:
         """Return the client's connection, if it is assigned to no other client."""
         connection = self._by_client.get(client)
         return connection if connection is not None and connection.client_count == 1 else None
@@ -261,12 +259,12 @@ class UpstreamPool:
         ):
             self.reset(connection)
 
-    def retire(self, connection: PooledConnection) -> None:
+    def retire(self, connection: ConnectionState) -> None:
         """Use a connection for nothing new, after an answer that was not asked for."""
         connection.is_retired = True
         self.reset_if_drained(connection)
 
-    def reset_if_drained(self, connection: PooledConnection) -> None:
+    def reset_if_drained(self, connection: ConnectionState) -> None:
         """Replace a retired connection, once nothing is in flight on it."""
         if connection.is_retired and connection.is_idle:
             self.reset(connection)
@@ -275,11 +273,11 @@ class UpstreamPool:
                 self._idle[connection] = None
 
     @property
-    def _multiplexed(self) -> list[PooledConnection]:
+    def _multiplexed(self) -> list[ConnectionState]:
         """Connections that there may be where ids are echoed."""
         return self.connections[: self.upstream.max_connections]
 
-    def _new_or_shared(self) -> PooledConnection:
+    def _new_or_shared(self) -> ConnectionState:
         """Return a new connection, or one to share: rather not with clients that do not read."""
         limit, usable = self.upstream.max_connections, [each for each in self.connections if not each.is_retired]
         if len(usable) < limit and len(self.connections) < _MAX_FACTOR * limit:
@@ -289,7 +287,7 @@ class UpstreamPool:
             key=lambda connection: (connection.is_read_paused, connection.blocked_clients, connection.client_count),
         )
 
-    def _idle_connection(self) -> PooledConnection | None:
+    def _idle_connection(self) -> ConnectionState | None:
         """Return one of the few connections, with nothing in flight."""
         limit = self.upstream.max_serial_connections
         limit = limit if self.has_replied else min(limit, self.upstream.max_connections)
@@ -297,8 +295,8 @@ class UpstreamPool:
         connection = next((connection for connection in usable if connection.is_idle), None)
         return self._open() if connection is None and len(usable) < limit else connection
 
-    def _open(self) -> PooledConnection:
-        connection = PooledConnection(len(self.connections), self.protocol())
+    def _open(self) -> ConnectionState:
+        connection = ConnectionState(len(self.connections), self.protocol())
         self.connections.append(connection)
         return connection
 

@@ -1,4 +1,4 @@
-"""Which upstream a request goes to: by the database's name, and by its uid, which says where it came from.
+"""The upstream that a request goes to: by the database's name, and by its uid, which says where it came from.
 
 With one upstream nothing is changed. With several, the uid that a DBCONNECT answers gets the upstream's name in front
 (``east~6c66e7d0-...``), so that a uid still leads to its upstream after the proxy was restarted.
@@ -136,7 +136,7 @@ class Router:
 
     Args:
         upstreams: the servers.
-        is_old: whether the one of a name is a server that echoes no ids; None while nothing has been heard of it.
+        is_old: whether the one of a name is a server that echoes no ids; None before the first reply.
 
     Raises:
         UsageError: no upstream, or two of one name.
@@ -184,7 +184,7 @@ class Router:
                 return Response.from_error(DatabaseError(_NO_COMMON_MOMENT), request.id)
             request = evolve(request, command=evolve(request.command, uids=[inner for _, _, inner in others]))
         response = yield from self._ways[upstream](evolve(request, uid=uid))
-        return _mapped(response, request, upstream, uid)
+        return _map_uids(response, request, upstream, uid)
 
     def _place_of(self, database: str) -> str | None:
         return next((upstream.name for upstream in self.upstreams.values() if upstream.serves(database)), None)
@@ -215,7 +215,7 @@ class Router:
         return responses[0] if failed else Response(TaskProgress.encode_list(tasks), id=request.id)
 
 
-def _mapped(response: Response, request: Request, upstream: str, uid: str | None) -> Response:
+def _map_uids(response: Response, request: Request, upstream: str, uid: str | None) -> Response:
     """Return the response as the client must see it: the uid that it knows, in a DBCONNECT and in "doesn't exist"."""
     if isinstance(request.command, DbConnect) and isinstance(response.payload, bytes):
         return evolve(response, payload=f"{upstream}{_SEPARATOR}".encode() + response.payload)

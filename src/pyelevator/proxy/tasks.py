@@ -15,7 +15,7 @@ from pyelevator.flows import Forward, Sleep, encode_failures
 from pyelevator.messages import Request, Response
 from pyelevator.protocol import IncomingRequest
 from pyelevator.proxy.actions import Action, SendToUpstream
-from pyelevator.proxy.pool import PooledConnection, ProxyClient, RequestTask, UpstreamPool
+from pyelevator.proxy.pool import ConnectionState, ProxyClient, RequestTask, UpstreamPool
 from pyelevator.proxy.routing import SendTo
 
 _LOG: Final = logging.getLogger("pyelevator.proxy")
@@ -117,7 +117,7 @@ class RequestTasks:
                 return
             self._send_on(pool, connection, pool.waiting.popleft())
 
-    def _send_on(self, pool: UpstreamPool, connection: PooledConnection, task: RequestTask) -> None:
+    def _send_on(self, pool: UpstreamPool, connection: ConnectionState, task: RequestTask) -> None:
         try:
             number, frames = connection.protocol.submit(task.request)
         except ElevatorError as error:
@@ -129,16 +129,16 @@ class RequestTasks:
         self._act(SendToUpstream(name, connection.number, frames, task.expires_at, is_alone))
         pool.update_reading(connection)
 
-    def deliver(self, pool: UpstreamPool, connection: PooledConnection, number: int, response: Response) -> None:
+    def deliver(self, pool: UpstreamPool, connection: ConnectionState, number: int, response: Response) -> None:
         """Give a task the answer that has come on a connection."""
         pool.observe_reply(connection.protocol.echoes_ids or pool.echoes_ids)
         task = connection.tasks.pop(number)
-        if connection.protocol.spent and not connection.is_retired:
+        if connection.protocol.must_close and not connection.is_retired:
             pool.retire(connection)
         pool.update_reading(connection)
         self._step(task, partial(task.flow.send, response))
 
-    def _cancel(self, pool: UpstreamPool, connection: PooledConnection, number: int) -> None:
+    def _cancel(self, pool: UpstreamPool, connection: ConnectionState, number: int) -> None:
         """Give up a request in flight: it is forgotten where replies carry ids, else its connection is reset."""
         connection.tasks.pop(number)
         if pool.echoes_ids:

@@ -11,13 +11,13 @@ from pyelevator.transports.polling.poller import Poller
 from pyelevator.transports.sockets.upstream import UpstreamConnection
 
 _FLUSH_COUNT: Final = 64
-"""Requests that go out in one piece: the upstream works on them while further ones are read, and answers likewise."""
+"""Requests that go out in one piece: the upstream works on them while further ones are read. So do answers."""
 
 _STALLED: Final = 5.0
 """Seconds without a byte after which an answer takes up no more room than what has come of it."""
 
 _COPIES: Final = 3
-"""How often an answer is in memory at most while it is passed on: as it came, as a value, and packed or encrypted."""
+"""Copies of an answer in memory at most while it is passed on: as it came, as a value, and packed or encrypted."""
 
 _UNRESERVED: Final = 8
 """An answer of any size is read if this part of the room at most is taken: else slow readers could hold it up."""

@@ -1,4 +1,4 @@
-"""Which requests may be executed once more, and which read values whose sizes show only afterwards."""
+"""The requests that may be executed once more, and those that read values whose sizes show only afterwards."""
 
 from typing import Final
 

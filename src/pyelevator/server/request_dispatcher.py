@@ -38,12 +38,12 @@ _QUEUED_REQUESTS: Final = 256
 """Requests of one client that may wait for a database, if they do not each take a worker."""
 
 
-class _Where(Enum):
-    """Where a request is executed: in the loop, in any worker, or in the one that does what the loop would do."""
+class _ExecutionPlace(Enum):
+    """The place of execution: the loop, any worker, or the one worker that does what the loop would do."""
 
     LOOP = auto()
     WORKER = auto()
-    PROBE = auto()
+    PROBE_WORKER = auto()
 
 
 class RequestDispatcher:
@@ -144,28 +144,28 @@ class RequestDispatcher:
                         return response
                     refused_bytes = sum(map(len, response))
                     del response
-                elif where is not _Where.PROBE and is_gradual(incoming):  # much was read, perhaps
+                elif where is not _ExecutionPlace.PROBE_WORKER and is_gradual(incoming):  # much was read, perhaps
                     self._record_long(identity)
         job = Job(frames, peer, incoming, monotonic())
         job.refused_bytes, job.value_key = refused_bytes, key_of(incoming)
         job.expected_bytes = refused_bytes or self._large_values.expected_bytes(job.value_key)
-        job.is_probe = where is _Where.PROBE
+        job.is_probe = where is _ExecutionPlace.PROBE_WORKER
         self._schedule(identity, job, is_tried=is_new)
         return None
 
     def _respond_if_possible(
         self, identity: bytes, incoming: IncomingRequest
-    ) -> tuple[_Where, list[bytes] | None, int]:
+    ) -> tuple[_ExecutionPlace, list[bytes] | None, int]:
         """Respond to a request while others run or are not read, unless it has to be executed elsewhere, or later.
 
         Returns:
             Where it is executed, the response or None, and how many bytes have no space.
         """
         is_limited = self._running > 0 and self._admission.is_at_capacity(incoming)
-        where = _Where.LOOP
+        where = _ExecutionPlace.LOOP
         if is_limited or self._unsent or self._is_long_turn:
-            where = self._where(identity, incoming)
-        if where is not _Where.LOOP:
+            where = self._choose_place(identity, incoming)
+        if where is not _ExecutionPlace.LOOP:
             return where, None, 0
         if is_limited or (self._unsent and is_gradual(incoming)):
             return where, *self._try_within_space(incoming)
@@ -197,9 +197,9 @@ class RequestDispatcher:
         job.refused_bytes, job.is_probe = 0, False
         if job.incoming is None or job.expected_bytes >= LARGE or self.scheduler.has_large(identity):
             return False
-        where = self._where(identity, job.incoming)
-        if where is not _Where.LOOP:
-            job.is_probe = where is _Where.PROBE
+        where = self._choose_place(identity, job.incoming)
+        if where is not _ExecutionPlace.LOOP:
+            job.is_probe = where is _ExecutionPlace.PROBE_WORKER
             return False
         response, job.refused_bytes = self._try_within_space(job.incoming)
         if response is None:
@@ -213,7 +213,7 @@ class RequestDispatcher:
         )
         return True
 
-    def _where(self, identity: bytes, incoming: IncomingRequest) -> _Where:
+    def _choose_place(self, identity: bytes, incoming: IncomingRequest) -> _ExecutionPlace:
         """Return where a request is executed that the loop could execute.
 
         What may read large values is left to one worker for the rest of a turn that was long, and while there is no
@@ -221,14 +221,14 @@ class RequestDispatcher:
         """
         is_long, self._is_long_turn = self._is_long_turn, self._is_long_turn and self._listener.has_message
         if self._admission.must_wait(incoming) or self._large_values.expected_bytes(key_of(incoming)):
-            return _Where.WORKER
+            return _ExecutionPlace.WORKER
         if identity in self._quick:
-            return _Where.LOOP
+            return _ExecutionPlace.LOOP
         is_at_capacity = self._admission.is_at_capacity(incoming)
         if reads_values(incoming) and not self.scheduler.has_large(identity):
             is_probe = is_long or is_at_capacity or not self._admission.has_space_for(incoming)
-            return _Where.PROBE if is_probe else _Where.LOOP
-        return _Where.WORKER if is_at_capacity else _Where.LOOP
+            return _ExecutionPlace.PROBE_WORKER if is_probe else _ExecutionPlace.LOOP
+        return _ExecutionPlace.WORKER if is_at_capacity else _ExecutionPlace.LOOP
 
     def _record_quick(self, identity: bytes, incoming: IncomingRequest, response: Sequence[bytes]) -> None:
         """Note that a client reads small values, if it has read one."""

@@ -18,7 +18,7 @@ SMALL: Final = 4 << 10
 """Bytes up to which a response is always sent."""
 
 _COPIES: Final = 2
-"""How often a response is in memory while it is made: as a value and packed, or packed and encrypted."""
+"""Copies of a response in memory while it is made: as a value and packed, or packed and encrypted."""
 
 _UNRESERVED: Final = 8
 """A response of any size is sent if this part of the limit at most is taken: else slow readers could hold it up."""

@@ -23,7 +23,7 @@ from pyelevator.server.work_queues import QueuedJob, WorkQueues
 _MONITORING: Final = (Stats, SlowLog, Progress)
 """The commands that have a worker of their own: they are wanted most when all others are busy."""
 
-_LEAST: Final = 0.5
+_MIN_TIME_SHARE: Final = 0.5
 """The part of the time for a call that a request still has if others before it have used up the rest."""
 
 CompletedJob: TypeAlias = tuple[bytes, Job, list[bytes] | None]
@@ -130,7 +130,7 @@ class WorkerPool:
                 self._finish_job(identity, job, incoming, self._responder.expire(incoming))
         if started:
             oldest = min([job.received_at for _, job in started])
-            with calling_until(max(oldest + timeout, now + _LEAST * timeout)):
+            with calling_until(max(oldest + timeout, now + _MIN_TIME_SHARE * timeout)):
                 self._respond_to(started, self._responder.respond_together)
         self._wakeup()
 

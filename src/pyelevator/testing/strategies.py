@@ -203,8 +203,8 @@ def _found(command: MGet) -> SearchStrategy[list[bytes | None]]:
 
 def _scanned(command: Range | Slice) -> SearchStrategy[Any]:
     """Make a strategy of pairs sorted by key, reduced to what the flags include; nil if they include nothing."""
-    most = min(max(command.count, 0), 5) if isinstance(command, Slice) else 5
-    pairs = st.dictionaries(keys(), values(), max_size=most).map(
+    max_pairs = min(max(command.count, 0), 5) if isinstance(command, Slice) else 5
+    pairs = st.dictionaries(keys(), values(), max_size=max_pairs).map(
         lambda held: [[key, held[key]] for key in sorted(held)]
     )
     if command.payload_kind is PayloadKind.PAIRS:

@@ -28,7 +28,7 @@ TRIES: Final = 3
 _DRIP: Final = 0.1
 _DELAY: Final = 1.0
 _JUNK: Final = b"\xff" * (64 << 10)
-_SIZE: Final = 64 << 10
+_CHUNK_BYTES: Final = 64 << 10
 
 
 def call_in_time(call: Callable[[], T]) -> T:
@@ -114,7 +114,7 @@ class UnrulyRelay(Closing):
 
     def _pass(self, client: sockets.socket, server: sockets.socket) -> None:
         with suppress(OSError):
-            while data := client.recv(_SIZE):
+            while data := client.recv(_CHUNK_BYTES):
                 while not self.reads and not self._ended.wait(_DRIP):
                     pass
                 server.sendall(data)
@@ -122,7 +122,7 @@ class UnrulyRelay(Closing):
 
     def _pass_back(self, server: sockets.socket, client: sockets.socket) -> None:
         with suppress(OSError):
-            while data := server.recv(_SIZE):
+            while data := server.recv(_CHUNK_BYTES):
                 _ANSWERS[self.answer](self, client, data)
             if self.answer == "stalled":
                 self._ended.wait()

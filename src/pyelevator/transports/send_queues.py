@@ -86,7 +86,7 @@ class SendQueues:
     def __init__(self, max_unsent: int) -> None:
         self._max_unsent = max_unsent
         self.peers: dict[bytes, SendQueue] = {}
-        self.counter: TrafficCounter = getattr(native_messages(), "ByteCounter", TrafficCounter)()
+        self.counter: TrafficCounter = getattr(native_messages(), "TrafficCounter", TrafficCounter)()
 
     @property
     def unsent_bytes(self) -> int:

@@ -10,7 +10,7 @@ from pyelevator.messages import Request
 
 KEYS = [b"%02d" % i for i in range(20)]
 PAIRS = [(key, b"old") for key in KEYS]
-EXPIRED = "begin the iteration anew"
+EXPIRED = "start the iteration again"
 
 
 class World:

@@ -8,7 +8,7 @@ import pytest
 from pyelevator import Elevator
 from pyelevator.application import Application, Policy
 from pyelevator.application.application import ApplicationWrapper
-from pyelevator.application.monitoring.slow_log import SlowLog
+from pyelevator.application.monitoring.slow_log import SlowRequestLog
 from pyelevator.commands import DELETE, PUT, Batch, Command, DbCreate, Get, MGet, Ping, Pipeline, Range, Slice
 from pyelevator.messages import Request
 from pyelevator.server import Server
@@ -109,7 +109,7 @@ KEYS: dict[str, tuple[Command[Any], str | None]] = {
 def test_the_first_key_is_shown_only_where_keys_are_wanted(name):
     command, key = KEYS[name]
     for shows, expected in ((True, key), (False, None)):
-        log = SlowLog(0.0, 1, shows)
+        log = SlowRequestLog(0.0, 1, shows)
         log.add(log.describe(Request(command), 1.0, None))
         assert log.latest()[0].key == expected
 

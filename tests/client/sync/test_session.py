@@ -261,7 +261,7 @@ def test_an_interrupt_at_any_moment_leaves_a_sound_connection(codec, moment, mon
     times = 2 if codec is FlatCodec else 1
     session, links = session_over([reply([[b"a", b"1"]])] * times, [reply([[b"b", b"2"]])], codec=codec())
     where, name = {
-        "submit": (ClientProtocol, "carry"),
+        "submit": (ClientProtocol, "register"),
         "send": (Scripted, "send"),
         "receive": (Scripted, "receive"),
         "match": (ClientProtocol, "receive"),

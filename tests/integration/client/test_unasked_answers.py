@@ -132,7 +132,7 @@ def test_each_call_gets_the_answer_to_itself(name, dialect, way, ask):
 
 def test_ids_grow_and_leave_gaps_that_nobody_knows():
     two = [ClientProtocol(ClassicCodec()) for _ in range(2)]
-    ids = [[protocol.number() for _ in range(1000)] for protocol in two]
+    ids = [[protocol.next_id() for _ in range(1000)] for protocol in two]
     gaps = [{after - before for before, after in pairwise(each)} for each in ids]
     assert ids == [sorted(set(each)) for each in ids]
     assert min(map(len, gaps)) > 900

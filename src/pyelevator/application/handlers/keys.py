@@ -28,7 +28,7 @@ _UNTAKEN_BYTES: Final = 2 << 20
 """Bytes up to which an engine packs the values of an MGET before space is taken for them."""
 
 _PACKED_GROWTH: Final = 8
-"""How many times as much it may pack when that was too little, as it begins anew then."""
+"""The factor by which it may pack more when that was too little, as it starts again then."""
 
 _LARGE_VALUE: Final = 16 << 10
 """Bytes of a value that takes longer to read than to look up."""
@@ -76,14 +76,16 @@ def _pack_values(engine: Engine, command: MGet, request: Request, context: Conte
     if request.row_sink is None or not engine.packs_values:
         return None
     sink, space, limit = request.row_sink(), response_space(), context.policy.max_range_bytes
-    most, taken = max(0, min(limit, space.available, _UNTAKEN_BYTES)), 0
-    packed = engine.pack_values(command.keys, sink.layout, most, fill_cache=command.fill_cache)
+    max_bytes, taken = max(0, min(limit, space.available, _UNTAKEN_BYTES)), 0
+    packed = engine.pack_values(command.keys, sink.layout, max_bytes, fill_cache=command.fill_cache)
     while packed is not None and packed.rows is None:
-        check_values_size(most + 1, context)
-        most = min(limit, max(_PACKED_GROWTH * most, _UNTAKEN_BYTES), max(most + 1, taken + space.available))
-        space.add(most - taken)  # before they are packed: other threads pack at the same time
-        taken = most
-        packed = engine.pack_values(command.keys, sink.layout, most, fill_cache=command.fill_cache)
+        check_values_size(max_bytes + 1, context)
+        max_bytes = min(
+            limit, max(_PACKED_GROWTH * max_bytes, _UNTAKEN_BYTES), max(max_bytes + 1, taken + space.available)
+        )
+        space.add(max_bytes - taken)  # before they are packed: other threads pack at the same time
+        taken = max_bytes
+        packed = engine.pack_values(command.keys, sink.layout, max_bytes, fill_cache=command.fill_cache)
     if packed is None or packed.rows is None:
         return None
     sink.extend(packed.rows)

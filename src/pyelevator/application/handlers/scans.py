@@ -192,10 +192,10 @@ def _collect_rows(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Req
     remaining = budget = max(max_bytes, 1)
     with scan:
         rows = request.row_sink() if request.row_sink else CheckpointedRows(cooperation)
-        read, most_rows, most_bytes = _reader(scan, rows)
+        read, read_rows, read_bytes = _reader(scan, rows)
         overhead = _ROW_OVERHEAD if isinstance(rows, list) else 0
         while remaining > 0 and len(rows) < max_rows:
-            chunk_rows, chunk_bytes = min(most_rows, max_rows - len(rows)), min(remaining, most_bytes)
+            chunk_rows, chunk_bytes = min(read_rows, max_rows - len(rows)), min(remaining, read_bytes)
             chunk, size = read(chunk_rows, chunk_bytes)
             rows.extend(chunk)
             remaining -= size

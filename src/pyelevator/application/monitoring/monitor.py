@@ -76,7 +76,7 @@ class Monitor:
 
     @property
     def answered_count(self) -> int:
-        """How many requests were answered at once, since the start."""
+        """The number of requests that were answered at once, since the start."""
         return self._added + len(self.answered)
 
     def count_outcome(self, request: Request, response: Response) -> None:

@@ -20,7 +20,7 @@ _NAME_SHOWN: Final = 255
 """Characters of a database's name that are kept: clients may send longer ones, of databases that are not there."""
 
 
-class SlowLog:
+class SlowRequestLog:
     """Keeps the latest requests that took long; each addition is one operation on a deque, from any thread.
 
     Args:

@@ -108,4 +108,4 @@ def _arguments_of(name: object) -> Sequence[str]:
 
 
 _LINE_FORMATS: Final = {False: (_join_quoted, _words_operation), True: (_number_lines, _parse_json_operation)}
-"""Whether it is JSON -> what yields the lines with their numbers, and what reads one."""
+"""True for JSON, False for words -> what yields the lines with their numbers, and what reads one."""

@@ -1,4 +1,4 @@
-"""How keys and values are written on the command line: text, hex or base64."""
+"""The encodings of keys and values on the command line: text, hex or base64."""
 
 import binascii
 import enum
@@ -12,7 +12,7 @@ from attrs import frozen
 
 
 class Encoding(enum.Enum):
-    """How keys and values are written, in arguments and in output."""
+    """The encoding of keys and values, in arguments and in output."""
 
     TEXT = "text"
     HEX = "hex"

@@ -1,4 +1,4 @@
-"""How results are laid out: lines, items that end with NUL, JSON, or what a terminal can show."""
+"""The layouts of results: lines, items that end with NUL, JSON, or what a terminal can show."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Where the results of commands go: to a pipe, or page by page to a terminal."""
+"""The output of the results of commands: to a pipe, or page by page to a terminal."""
 
 import shutil
 import sys

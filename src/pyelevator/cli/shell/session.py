@@ -26,7 +26,7 @@ class ShellSession:
 
     Args:
         client: connected to the database that the session begins with.
-        connection: how it was connected; commands that open clients of their own connect likewise.
+        connection: how it was connected; commands that open clients of their own connect in the same way.
         find_command: returns the command of a name, or raises a click.UsageError.
         is_interactive: results are shown for people, and each command's time.
     """
@@ -61,7 +61,7 @@ class ShellSession:
 
     @property
     def connection(self) -> ConnectionOptions:
-        """How to connect to the database that the session is connected to."""
+        """The options to connect to the database that the session is connected to."""
         return evolve(self._connection, options={**self._connection.options, "db_name": self.client.db_name})
 
     def execute(self, text: str) -> int:

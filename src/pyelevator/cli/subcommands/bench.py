@@ -88,13 +88,19 @@ def duration(seconds: float) -> str:
     help="Number of pairs in the database.",
 )
 @click.option(
-    "--seconds", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Time to run each workload."
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time to run each workload.",
 )
 @click.option(
     "--clients",
     type=click.IntRange(min=0),
     default=8,
     show_default=True,
+    metavar="N",
     help="Number of client processes of the last workload; 0 to leave it out.",
 )
 @json_option

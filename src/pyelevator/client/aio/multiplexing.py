@@ -82,7 +82,7 @@ MAX_BATCH: Final = 64
 _MAX_BATCH_BYTES: Final = 64 << 10
 """Bytes of values in one message, about."""
 _SPLIT_SUFFIX: Final = "; split it"
-"""How a server's refusal ends of what is over its limits only together; such a command was not executed."""
+"""The end of a server's refusal text for what is over its limits only together; such a command was not executed."""
 
 
 @define
@@ -212,7 +212,7 @@ class MultiplexedConnection:
     @property
     def is_spent(self) -> bool:
         """True once a reply has come that answers none of its requests: it carries what it has, and no more."""
-        return self._protocol.spent
+        return self._protocol.must_close
 
     def is_silent_since(self, call: PendingCall) -> bool:
         """Return True if nothing was received since the call was sent, or if an unsent call had nothing before it."""
@@ -289,7 +289,7 @@ class MultiplexedConnection:
             return
         if matched is not None:
             self._answer(self._sent.pop(matched[0]), matched[1])
-        if self._protocol.spent:
+        if self._protocol.must_close:
             self.is_closed = True
         self._on_change(self)
 

@@ -24,7 +24,7 @@ from pyelevator.transports import Transport
 from pyelevator.transports.base import request_timeout_message
 
 _FIRST_LOOK: Final = 0.0005
-_LONGEST: Final = 0.02
+_MAX_LOOK_SECONDS: Final = 0.02
 """Seconds between two looks whether the other server has answered; each is half as long again as the one before."""
 _GRACE: Final = 1.0
 """Seconds after which a thread that should have told of a failure will not: it is in another process, say."""
@@ -151,5 +151,5 @@ def _awaited(future: "Future[Response]", deadline: Deadline, url: str) -> Flow[R
         if deadline.at + _GRACE < monotonic():
             raise RequestTimeout(request_timeout_message(url, deadline))
         yield from sleep(pause)
-        pause = min(1.5 * pause, _LONGEST)
+        pause = min(1.5 * pause, _MAX_LOOK_SECONDS)
     return future.result()

@@ -33,14 +33,14 @@ class _Crew:
 
 
 class Workers:
-    """Up to ``most`` daemon threads, each started when there is something to do.
+    """Up to ``max_threads`` daemon threads, each started when there is something to do.
 
     Apart from those of ``concurrent.futures`` they have no locks that a signal handler could meet, and a forked child
     has threads, and a queue, of its own.
     """
 
-    def __init__(self, most: int, name: str) -> None:
-        self._most: Final = most
+    def __init__(self, max_threads: int, name: str) -> None:
+        self._max_threads: Final = max_threads
         self._name: Final = name
         self._crew = _Crew()
 
@@ -58,7 +58,7 @@ class Workers:
         """Have a thread run ``work``; return the future of its outcome."""
         crew, future = self._own(), Future[R]()
         crew.tasks.put((work, future))
-        if len(crew.threads) < self._most:
+        if len(crew.threads) < self._max_threads:
             thread = threading.Thread(target=crew.work, name=self._name, daemon=True)
             thread.start()
             crew.threads.append(thread)

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from pyelevator.forks import FORKS
 
-_LEAST: Final = 0.001
+_MIN_ROUND_SECONDS: Final = 0.001
 """Seconds between two rounds, at least."""
 
 _JOIN_TIMEOUT: Final = 0.1
@@ -118,7 +118,7 @@ class Heartbeats:
         pools = [pool for pool in (reference() for reference in self._pools.valuerefs()) if pool is not None]
         if not pools:
             return None
-        return max(_LEAST, min([pool.beat(now) for pool in pools]) - now)
+        return max(_MIN_ROUND_SECONDS, min([pool.beat(now) for pool in pools]) - now)
 
 
 def _wait_for_end(native_id: int) -> None:

@@ -83,11 +83,11 @@ class PooledConnection:
         protocol = self._protocol
         if (
             protocol.pending  # an interrupt came before the reset
-            or protocol.spent
+            or protocol.must_close
             or (not protocol.echoes_ids and transport.has_unread())  # which would be taken for the answer
         ):
             protocol = self._reset(transport)
-        return transport, protocol.carry(request)
+        return transport, protocol.register(request)
 
     def round_trip(self, request: Request, deadline: Deadline) -> Response:
         """Send a request that no caller holds, under a new id, and wait for the response to it."""
@@ -108,7 +108,7 @@ class PooledConnection:
         except BaseException:
             self._reset(transport)
             raise
-        if protocol.spent:
+        if protocol.must_close:
             self._reset(transport)
         return answered[1]
 

@@ -1,4 +1,4 @@
-"""How the classic dialect writes and reads the arguments of each verb."""
+"""The arguments of each verb in the classic dialect."""
 
 import math
 import reprlib
@@ -20,7 +20,7 @@ from pyelevator.errors import ErrorCode, MalformedMessage, UsageError
 
 @frozen
 class ArgumentSpec:
-    """How a verb's ``args`` are written and read, and how many of them a peer must and may send."""
+    """The encoder and decoder of a verb's ``args``, and how many of them a peer must and may send."""
 
     encode: Callable[[Any], Sequence[Any]]
     min_args: int
@@ -33,7 +33,7 @@ UNLIMITED: Final = math.inf
 
 
 _DIGITS: Final = 18
-"""How long a count in decimal digits may be."""
+"""Digits of a decimal count, at most."""
 
 
 def _scan(command: Range | Slice, end: bytes | int | None) -> tuple[Any, ...]:
@@ -73,7 +73,7 @@ def map_of(value: object) -> object:
 
 
 def array_of(value: Any) -> Any:
-    """Return ``value``, or an empty array for an empty map; likewise."""
+    """Return ``value``, or an empty array for an empty map: the same languages need it."""
     return [] if value == {} else value
 
 

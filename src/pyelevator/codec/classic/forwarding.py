@@ -25,7 +25,7 @@ _CURSOR: Final = b"cursor"
 """A pipeline with this anywhere in it may open cursors, and its answer says which."""
 
 _PARTS: Final = 4
-"""How many parts a request has: verb, meta, uid, arguments."""
+"""The number of parts of a request: verb, meta, uid, arguments."""
 
 _PARTS_OF_META: Final = 2
 """Compression and id."""
@@ -106,7 +106,7 @@ def success_header(number: int) -> bytes:
 def request_with_id(number: int, frame: bytes, message: Message) -> bytes:
     """Return the frame of a request, which was read as ``message``, under another id.
 
-    A request as our clients write it keeps all its bytes but the id's; any other one is packed anew.
+    A request as our clients write it keeps all its bytes but the id's; any other one is packed again.
 
     Raises:
         TypeError, ValueError: as ``with_id``.

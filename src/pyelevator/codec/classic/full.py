@@ -44,7 +44,7 @@ SUCCESS_HEADER: Final = {"status": 1, "err_msg": None, "compression": False, "er
 _NOTHING: Final = pack({"datas": None})
 """The content of a failure."""
 
-_LONGEST_ID: Final = 1024
+_MAX_ID_BYTES: Final = 1024
 """Bytes of an id that is text or bytes."""
 
 _DATA: Final = frozenset({*PIPELINED, DeleteRange, Pipeline})
@@ -162,8 +162,8 @@ class FullClassicCodec(Codec):
         else:
             payload = self._payload(self._content(content, header, request.command), request.command)
         features = _features(header)
-        more, most = header.get(b"more") is True, _max_message(header) if features else None
-        return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), most)
+        more, max_message = header.get(b"more") is True, _max_message(header) if features else None
+        return Response(payload, status, None, "", reply_id, more, features, cursor_of(header), max_message)
 
     def _content(self, frame: bytes, header: dict[object, object], command: Command, *, texts: bool = False) -> object:
         """Read the content as its header says: failures are never compressed, and old servers may echo a ``yes``."""
@@ -267,11 +267,11 @@ def _request_id(meta: dict[Any, Any], frame: bytes) -> Id:
         value = int(value)
     if is_numeric_id(value):
         return value  # type: ignore[no-any-return]
-    if type(value) is bytes and len(value) <= _LONGEST_ID:
+    if type(value) is bytes and len(value) <= _MAX_ID_BYTES:
         return _id_as_it_came(frame)
     raise MalformedMessage(
         "Invalid request message : the id must be a whole number from 0 to 2**64 - 1, or text or bytes, of "
-        f"{_LONGEST_ID:,} bytes at most, not {reprlib.repr(value)}; leave it out for none"
+        f"{_MAX_ID_BYTES:,} bytes at most, not {reprlib.repr(value)}; leave it out for none"
     )
 
 
@@ -331,8 +331,8 @@ def _header(
 
 def _max_message(header: dict[object, object]) -> int | None:
     """Return the size of the largest request that a server takes, where it says so."""
-    most = header.get(b"max_message")
-    return most if type(most) is int and most > 0 else None
+    max_message = header.get(b"max_message")
+    return max_message if type(max_message) is int and max_message > 0 else None
 
 
 def _features(header: dict[Any, Any]) -> tuple[str, ...]:
@@ -340,10 +340,10 @@ def _features(header: dict[Any, Any]) -> tuple[str, ...]:
     features = header.get(b"features") or []
     if not set(map(type, features)) <= {bytes}:
         raise MalformedMessage("the features in a reply hold something else than names")
-    if len(features) > _MAX_FEATURES or max(map(len, features), default=0) > _LONGEST_FEATURE:
+    if len(features) > _MAX_FEATURES or max(map(len, features), default=0) > _MAX_FEATURE_BYTES:
         raise LimitExceeded(f"{len(features):,} features in a reply, of which some may be long, are no server's")
     return tuple(map(text, features))
 
 
 _MAX_FEATURES: Final = 1000
-_LONGEST_FEATURE: Final = 100
+_MAX_FEATURE_BYTES: Final = 100

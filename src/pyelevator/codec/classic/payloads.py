@@ -1,4 +1,4 @@
-"""How the classic dialect writes and reads the content of answers, by the kinds of their payloads."""
+"""The content of answers in the classic dialect, by the kinds of their payloads."""
 
 from collections.abc import Callable, Mapping
 from functools import cache

@@ -49,7 +49,7 @@ class RowPacker:
 
     @property
     def layout(self) -> RowLayout:
-        """How the rows are packed."""
+        """The layout of the packed rows."""
         return RowLayout(flat=self._items == 2, bin=self.packing is BIN)
 
     @property
@@ -104,7 +104,7 @@ def _is_large(row: Any) -> bool:
 
 
 class PagePacker(RowPacker):
-    """The pairs of a page, likewise."""
+    """The packed pairs of a page."""
 
     _items = 2
 

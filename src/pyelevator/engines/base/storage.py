@@ -147,7 +147,7 @@ class Storage(ABC):
         return None
 
     def empty(self, path: str, *, set_aside: bool = False) -> None:
-        """Remove all pairs of a closed database, which the next opening may create anew.
+        """Remove all pairs of a closed database, which the next opening may create again.
 
         Args:
             path, set_aside: as of ``destroy``.

@@ -130,10 +130,10 @@ class _NativeScan(ChunkedScan):
             data, count, size, last = self._scan.pack(max_rows, target_bytes, flat=layout.flat, bin=layout.bin)
         return PackedRows(data, count, last), size
 
-    def count(self, most: int) -> int:
+    def count(self, max_rows: int) -> int:
         """Count the rows that are left, at most so many."""
         with self._errors:
-            return self._scan.count(most)  # type: ignore[no-any-return]
+            return self._scan.count(max_rows)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self._is_closed = True

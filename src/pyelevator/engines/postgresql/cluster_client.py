@@ -25,7 +25,7 @@ _FIRST_SHARE: Final = 0.6
 
 _ROWS_PER_SECOND: Final = 20_000
 _BYTES_PER_SECOND: Final = 8 << 20
-"""How quick a slow cluster is; calls with more than a few rows have as much more time."""
+"""The speed of a slow cluster; calls with more than a few rows have as much more time."""
 
 
 class ClusterClient:

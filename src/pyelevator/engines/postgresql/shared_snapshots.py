@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 _BEGIN: Final = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_current_snapshot()"
 _USER: Final = "snapshots"
-_LOST: Final = "the database's primary was replaced or could not be reached; begin the iteration anew"
+_LOST: Final = "the database's primary was replaced or could not be reached; start the iteration again"
 
 
 class SharedTransaction:

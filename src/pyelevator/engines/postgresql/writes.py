@@ -34,7 +34,7 @@ _log: Final = logging.getLogger("pyelevator.engines.postgresql")
 
 _UNKNOWN: Final = "the database did not answer, and could not be asked in time what became of the write"
 _LOCK_MARGIN: Final = 1.6
-"""How much more time than for a lock an attempt needs, so that it can be refused instead of cut off."""
+"""The time that an attempt needs beyond that for a lock, so that it can be refused instead of cut off."""
 
 _ASKING_SHARE: Final = 0.2
 """The part of the time that has to be left for a further attempt, so that what it did can still be asked."""

@@ -162,7 +162,7 @@ class CursorConformance(SessionFixtures):
         it = many.RangeIter(consistent=True)
         next(it)
         many.unmount("default")
-        with pytest.raises(CursorExpired, match="begin the iteration anew"):
+        with pytest.raises(CursorExpired, match="start the iteration again"):
             list(it)
         assert len(list(many.RangeIter(consistent=True))) == 1500
 

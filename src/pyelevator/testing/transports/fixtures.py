@@ -19,7 +19,7 @@ BRIEF = 0.5
 
 LARGE = bytes(1 << 20)
 MAX_UNREAD = 64
-"""How many messages of so much may be sent to a peer that takes nothing: more than any system keeps for it."""
+"""The number of such messages that may be sent to a peer that takes nothing: more than any system keeps for it."""
 
 
 def ping(number: int) -> list[bytes]:

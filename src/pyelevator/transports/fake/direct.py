@@ -35,8 +35,8 @@ def responder_for(
 
     What it returns gives None for a request that has to be encoded.
     """
-    most = codec.limits.harmless - _FRAME
-    if type(codec) not in (ClassicCodec, NativeClassicCodec) or most <= 0:
+    max_bytes = codec.limits.harmless - _FRAME
+    if type(codec) not in (ClassicCodec, NativeClassicCodec) or max_bytes <= 0:
         return None
     count = monitor.count
 
@@ -44,7 +44,7 @@ def responder_for(
         command, thread = request.command, get_ident()
         kind: Any = type(command)
         expected = _PAYLOADS.get(kind)
-        if expected is None or not request.is_minimal or thread in EXECUTING or not _is_short(command, kind, most):
+        if expected is None or not request.is_minimal or thread in EXECUTING or not _is_short(command, kind, max_bytes):
             return None
         try:
             EXECUTING.add(thread)
@@ -52,7 +52,7 @@ def responder_for(
             count(request, response)
         finally:
             EXECUTING.discard(thread)
-        fits = kind is not Get or (type(response.payload) is bytes and len(response.payload) <= most)
+        fits = kind is not Get or (type(response.payload) is bytes and len(response.payload) <= max_bytes)
         if fits and type(response.payload) is expected and response.is_minimal:
             return response
         return _through(codec, request, response)
@@ -60,13 +60,13 @@ def responder_for(
     return respond
 
 
-def _is_short(command: Any, kind: Any, most: int) -> bool:
+def _is_short(command: Any, kind: Any, max_bytes: int) -> bool:
     size = len(command.key)
     if kind is Put:
         size += len(command.value)
     elif kind is not Delete:
-        return size <= most
-    return size <= most and command.sync is False
+        return size <= max_bytes
+    return size <= max_bytes and command.sync is False
 
 
 def _through(codec: Codec, request: Request, response: Response) -> Response:

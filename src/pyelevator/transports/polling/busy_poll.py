@@ -32,7 +32,7 @@ CHECKED: Final = 64
 """Moments between two checks of how often the scheduler took the processor away."""
 
 PREEMPTED: Final = 3
-"""How often it has done so in between if others want the processor."""
+"""The number of times that it has done so in between if others want the processor."""
 
 REST: Final = 1 << 13
 """Waits until the next moment of looking then."""

@@ -281,7 +281,7 @@ class BlockingConnection:
         raise ConnectionClosed
 
     def _ping_if_due(self) -> None:
-        """Send a PING while a long answer comes in, so that the server knows that this side lives."""
+        """Send a PING while a long answer comes in, so that the server knows that this side is alive."""
         if monotonic() - self._last_ping > self._heartbeat:
             self._send_ping()
 

@@ -268,7 +268,7 @@ class NonblockingConnection:
             self._send_pongs()
 
     def _ping(self, now: float) -> None:
-        """Send a PING, which also shows the server that this side lives; disconnect from a silent server."""
+        """Send a PING, which also shows the server that this side is alive; disconnect from a silent server."""
         if (
             self._unanswered_pings >= HEARTBEATS and not self._peek()
         ):  # it may have data, while a client of a proxy does not read

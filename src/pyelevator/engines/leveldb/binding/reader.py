@@ -29,7 +29,7 @@ _LARGE_SCAN: Final = 2 << 20
 """Bytes of files; LevelDB caches 8 MiB of blocks unless it was told otherwise."""
 
 _ATTEMPTS: Final = 8
-"""How often a scan is opened again that finds no row although there is one: it was just written, or not readable."""
+"""The number of times that a scan is opened again which misses a row: it was just written, or not readable."""
 
 _EXHAUSTED: Final = object()
 """Different from all rows: a row of a scan without keys and values is None."""

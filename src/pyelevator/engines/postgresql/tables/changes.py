@@ -52,7 +52,7 @@ class Changes:
 
     @property
     def count(self) -> int:
-        """How many rows are written."""
+        """The number of rows that are written."""
         return len(self.deleted) + len(self.keys)
 
     @property

@@ -9,7 +9,7 @@ from pyelevator.engines.base import Bounds
 _FIRST: Final = 64
 """Rows of the first fetch; most scans are short."""
 
-_MOST: Final = 5000
+_MAX_FETCH_ROWS: Final = 5000
 """Rows of a fetch; more are not quicker."""
 
 _FETCH_BYTES: Final = 4 << 20
@@ -101,7 +101,7 @@ def _batches(
                 break
             sample = rows[-_FIRST:]
             size = sum([len(part) for row in sample for part in row if part is not None]) // len(sample)
-            wanted = max(8, min(_MOST, _FETCH_BYTES // (size + 1)))
+            wanted = max(8, min(_MAX_FETCH_ROWS, _FETCH_BYTES // (size + 1)))
             rows = fetch(wanted)
     finally:
         release()

@@ -30,7 +30,7 @@ class PairsTable:
 
     Attributes:
         pairs: the name of the table.
-        gone: the error text once it was dropped; clients connect anew to a database of the same name then.
+        gone: the error text once it was dropped; clients then connect again, to a database of the same name.
     """
 
     def __init__(self, schema: str, relation: int, uid: str) -> None:

@@ -150,7 +150,7 @@ class PeerConnection:
         self._counter.queued += size
 
     def _send_pending(self) -> None:
-        """Send bytes of the protocol; PONGs are dropped if much is on its way, which shows that this process lives."""
+        """Send bytes of the protocol; PONGs are dropped if much is on its way, as this side is alive then."""
         data = self._protocol.data_to_send()
         if self.unsent_bytes < LARGE and data:
             self._send_buffer.append(data)
