@@ -77,7 +77,7 @@ class Group:
 
 
 class Fraction:
-    """How far a key is on the way between a first and a last one, as if the keys were spread evenly."""
+    """The share of the way from a first key to a last one at which a key is, as if keys were spread evenly."""
 
     def __init__(self, first: bytes, last: bytes) -> None:
         common = next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
