@@ -21,7 +21,7 @@ _BYTES_PER_UNIT: Final = 1024
 
 _MAX_KEY_SHOWN: Final = 60
 
-_MAX_LISTED: Final = 1 << 20
+_MAX_LISTED: Final = 1 << 19
 """Bytes of the values of an MGET that may be objects at once, if they are large."""
 
 _UNTAKEN_BYTES: Final = 2 << 20

@@ -112,6 +112,13 @@ class AsyncSnapshot(SnapshotMethods[T], AsyncElevator[T]):
     def for_client(
         cls, client: AsyncElevator[T], databases: Sequence[str], timeout: float | None
     ) -> "AsyncSnapshot[T]":
+        """Take a snapshot of the database that a client is connected to, and of others.
+
+        Args:
+            client: a connected client, whose connections are used.
+            databases: names of the others.
+            timeout: seconds for each call; None for no limit.
+        """
         names = [to_text(name, "databases") for name in databases]
         snapshot = cls.__new__(cls)
         snapshot._handles, snapshot._forks = {}, FORKS.count

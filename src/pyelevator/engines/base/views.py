@@ -58,7 +58,7 @@ class Bounds:
         return start, end, False
 
 
-_FIRST_BATCH: Final = 8
+_FIRST_BATCH: Final = 4
 _READ_BATCH: Final = 64
 """Keys that are read before their values are counted; few, since values may be large."""
 
