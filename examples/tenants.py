@@ -38,13 +38,13 @@ def data_only(request: Request[Any], forward: Forward) -> Flow[Response]:
 
 
 class ByTenant:
-    """Sends each request through the interceptors of who asks: ``Request.peer`` is the client's public key."""
+    """Sends each request through the interceptors of who asks: ``Request.context.peer`` is the client's public key."""
 
     def __init__(self, tenants: Mapping[str, str]) -> None:
         self._ways = {key: chain_of(name) for key, name in tenants.items()}
 
     def __call__(self, request: Request[Any], forward: Forward) -> Flow[Response]:
-        return (yield from compose(self._ways[str(request.peer)], forward)(request))
+        return (yield from compose(self._ways[str(request.context.peer)], forward)(request))
 
 
 def chain_of(tenant: str) -> list[Interceptor]:

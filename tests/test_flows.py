@@ -156,7 +156,7 @@ def test_every_request_of_a_flow_goes_through_and_knows_the_deadline():
     seen = []
 
     def watching(request, forward):
-        seen.append((request.command, request.deadline))
+        seen.append((request.command, request.context.deadline))
         return (yield from forward(request))
 
     def flow():

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from pyelevator.commands import Get
 from pyelevator.errors import DatabaseError, ErrorCode, KeyNotFound
-from pyelevator.messages import Request, Response, Status
+from pyelevator.messages import CallContext, Request, Response, Status
 from support.optional import unwrap
 
 
@@ -48,12 +48,12 @@ def test_a_refined_error_comes_back_as_itself():
     assert type(Get("k").error(unwrap(failure.code), failure.message)) is KeyNotFound
 
 
-def test_a_request_asked_by_a_peer_is_a_copy_that_says_so():
-    request = Request(Get("k"), "u", 7, True, bin=True)
-    asked = request.with_peer("alice", b"c1")
-    assert asked == evolve(request, peer="alice", connection=b"c1")
-    assert (asked.peer, asked.connection, asked.bin, asked.compression) == ("alice", b"c1", True, True)
-    assert (request.peer, request.connection) == (None, None)
+def test_a_request_in_a_context_is_a_copy_that_has_it():
+    request, context = Request(Get("k"), "u", 7, True, bin=True), CallContext("alice", b"c1")
+    asked = request.with_context(context)
+    assert asked == evolve(request, context=context) != request
+    assert (asked.context, asked.bin, asked.compression) == (context, True, True)
+    assert (request.context.peer, request.context.connection) == (None, None)
 
 
 @pytest.mark.parametrize("message", [Request(Get("k"), "u", 7), Response(b"v", id=7)])

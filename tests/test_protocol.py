@@ -143,5 +143,5 @@ def test_the_same_bytes_of_several_clients_are_requests_of_their_own(command):
     decoder, frames = RequestDecoder(), ClassicCodec().encode_request(Request(command, "uid", 1))
     origins = [("ann", b"1"), ("bob", b"2"), (None, None)]
     requests = [unwrap(decoder.read(frames, *origin).request) for origin in origins]
-    assert [(request.peer, request.connection) for request in requests] == origins
+    assert [(request.context.peer, request.context.connection) for request in requests] == origins
     assert requests[2] == Request(command, "uid", 1) != requests[0]

@@ -184,10 +184,10 @@ def _batch_key(request: Request) -> tuple[Any, ...]:
 def _send_batch(group: Sequence[Request], pipeline: Request, forward: Forward) -> Flow[Sequence[Any]]:
     if len(group) == 1:
         return [(yield from forward(group[0]))]
-    ends = [request.deadline for request in group if request.deadline is not None]
+    ends = [request.context.deadline for request in group if request.context.deadline is not None]
     together = commands.Pipeline([request.command for request in group])
-    deadline = min(ends, key=lambda end: end.at, default=None)
-    response = yield from forward(evolve(group[0], command=together, id=pipeline.id, deadline=deadline))
+    context = evolve(group[0].context, deadline=min(ends, key=lambda end: end.at, default=None))
+    response = yield from forward(evolve(group[0], command=together, id=pipeline.id, context=context))
     if response.code is not None:
         return [evolve(response, id=None)] * len(group)
     outcomes = together.result(response.payload)
@@ -245,7 +245,8 @@ def intercept(forward: Forward, flow: Flow[R], deadline: Deadline) -> Flow[R]:
 
 def _outcome(effect: Effect, forward: Forward, deadline: Deadline) -> Flow[Any]:
     if isinstance(effect, Send):
-        response = yield from forward(evolve(effect.request, deadline=deadline))
+        context = evolve(effect.request.context, deadline=deadline)
+        response = yield from forward(effect.request.with_context(context))
         if not isinstance(response, Response):
             raise _no_response(response)
         return response

@@ -135,9 +135,35 @@ _ANYBODY: Final = (None, "local")
 """The peers that may be many: those without keys, or by a socket file."""
 
 
+@frozen
+class CallContext:
+    """What is known of a request and never travels; equal to one of the same peer.
+
+    Attributes:
+        peer: the client that asks, where a server has made sure of it (see ``Listener.peer``).
+        connection: over which it came, where that is known.
+        deadline: until when the answer is wanted, if that is sooner than the call's own end.
+        row_sink: makes what the rows of a long answer are collected in, if the codec that will write the answer down
+            brings its own (see ``codec.classic.row_packer``).
+    """
+
+    peer: str | None = None
+    connection: bytes | None = field(default=None, eq=False, repr=False)
+    deadline: Deadline | None = field(default=None, eq=False, repr=False)
+    row_sink: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
+
+    @property
+    def holder(self) -> Any:
+        """The owner of what is kept for it: a user, or a connection where users are not told from one another."""
+        return self.connection if self.peer in _ANYBODY else self.peer
+
+
+NO_CONTEXT: Final = CallContext()
+
+
 @message
 class Request(Generic[R_co]):
-    """One command on its way to a database.
+    """One command on its way to a database: what travels, and one context that does not.
 
     Attributes:
         command: what to do.
@@ -145,12 +171,8 @@ class Request(Generic[R_co]):
         id: under what the answer comes back (``meta.id``): a number, as our clients have it, or text or bytes; old
             servers do not echo it.
         compression: ask for an lz4-compressed reply (classic only).
-        peer: the client that asks, where a server has made sure of it (see ``Listener.peer``); it never travels.
-        connection: over which it came, where that is known; it never travels.
-        deadline: until when the answer is wanted, if that is sooner than the call's own end; it never travels.
-        row_sink: makes what the rows of a long answer are collected in, if the codec that will write the answer down
-            brings its own (see ``codec.classic.row_packer``); it never travels.
         bin: ask for keys and values of the reply as msgpack's bin, and not as text (classic only).
+        context: who asks, and until when; it never travels. A request that is made of another one keeps it.
         is_minimal: True for what :meth:`minimal` made, so that codecs need not look at every field; else False.
     """
 
@@ -158,22 +180,12 @@ class Request(Generic[R_co]):
     uid: str | None = None
     id: Id | None = None
     compression: bool = False
-    peer: str | None = None
-    deadline: Deadline | None = field(default=None, eq=False, repr=False)
-    row_sink: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
     bin: bool = field(default=False, repr=False)
-    connection: bytes | None = field(default=None, eq=False, repr=False)
+    context: CallContext = NO_CONTEXT
     is_minimal: ClassVar[bool] = False
 
-    @property
-    def holder(self) -> Any:
-        """The owner of what is kept for it: a user, or a connection where users are not told from one another."""
-        return self.connection if self.peer in _ANYBODY else self.peer
-
     @classmethod
-    def minimal(
-        cls, command: Command[R_co], uid: str | None, id: int, row_sink: Callable[[], Any] | None = None
-    ) -> Self:
+    def minimal(cls, command: Command[R_co], uid: str | None, id: int, context: CallContext | None = None) -> Self:
         """Make a request that asks for nothing beside its command, as nearly every one; faster than the constructor."""
         request = _new(cls)
         held = request.__dict__
@@ -181,8 +193,8 @@ class Request(Generic[R_co]):
         held["uid"] = uid
         held["id"] = id
         held["is_minimal"] = True
-        if row_sink is not None:
-            held["row_sink"] = row_sink
+        if context is not None:
+            held["context"] = context
         return request
 
     def with_id(self, id: int) -> Self:
@@ -193,13 +205,10 @@ class Request(Generic[R_co]):
         held["id"] = id
         return copy
 
-    def with_peer(self, peer: str | None, connection: bytes | None) -> Self:
-        """Return the same request from a peer, over a connection; takes a tenth of ``attrs.evolve``."""
+    def with_context(self, context: CallContext) -> Self:
+        """Return the same request in a context; takes a tenth of ``attrs.evolve``."""
         copy = _new(type(self))
-        held = copy.__dict__
-        held.update(self.__dict__)
-        held["peer"] = peer
-        held["connection"] = connection
+        copy.__dict__.update(self.__dict__, context=context)
         return copy
 
 

@@ -6,7 +6,7 @@ Sans-I/O: no socket, no clock.
 import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate, chain, count, repeat
 from math import inf
 from operator import rshift
@@ -19,7 +19,7 @@ from pyelevator.codec import DIALECTS, Codec, Limits, dialect_of
 from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import Command, Ping, Pipeline, Range, Slice, Snapshot
 from pyelevator.errors import ErrorCode, MalformedMessage, MessageTooLarge, ProtocolError
-from pyelevator.messages import Request, Response
+from pyelevator.messages import CallContext, Request, Response
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -311,6 +311,9 @@ class IncomingRequest:
 _KEPT: Final = frozenset({Range, Slice, Pipeline, Snapshot})
 """The commands for which something may be kept until the next request over the same connection."""
 
+_context_of: Final = lru_cache(1024)(CallContext)
+"""The context of the requests over a connection: made once, not for each of them."""
+
 
 class RequestDecoder:
     """Decodes messages of any dialect.
@@ -352,7 +355,8 @@ class RequestDecoder:
         if request is None:
             return self._read(frames, peer, connection)
         if peer is not None or type(request.command) in _KEPT:
-            request.__dict__.update(peer=peer, connection=connection)  # just made: nothing else holds it
+            # In place, because nothing else holds what was just made
+            request.__dict__["context"] = _context_of(peer, connection, None, request.context.row_sink)
         return IncomingRequest(self._classic, request)
 
     def _read(self, frames: Sequence[bytes], peer: str | None, connection: bytes | None) -> IncomingRequest:
@@ -368,7 +372,9 @@ class RequestDecoder:
                 return IncomingRequest(codec, None, refusal, envelope)
             request = codec.decode_request(frames)
             if peer is not None or type(request.command) in _KEPT:
-                request = request.with_peer(peer, connection)
+                sink = request.context.row_sink
+                context = CallContext(peer, connection, None, sink) if sink else _context_of(peer, connection)
+                request = request.with_context(context)
             return IncomingRequest(codec, request, None, envelope)
         except ProtocolError as error:
             _log().info("refused a message: %s", error)
@@ -382,7 +388,7 @@ class RequestDecoder:
         if self._refuses is None or len(frames[-1]) <= LIGHT:
             return None
         outline = codec.outline(frames)
-        return None if outline is None else self._refuses(evolve(outline, peer=peer, connection=connection))
+        return None if outline is None else self._refuses(outline.with_context(CallContext(peer, connection)))
 
     def _recognized(self, frames: Sequence[bytes]) -> Codec | None:
         return next((codec for codec in self._further if codec.recognizes(frames)), None)

@@ -15,7 +15,7 @@ from pyelevator.engines.base import Bounds, Capability
 from pyelevator.engines.leveldb import LevelDbStorage
 from pyelevator.engines.memory import MemoryStorage
 from pyelevator.errors import CursorExpired, ErrorCode
-from pyelevator.messages import Request
+from pyelevator.messages import CallContext, Request
 from support.clocks import Clock
 
 WAIT = 30
@@ -36,7 +36,7 @@ class World:
         self.ask(Batch([(PUT, b"%d" % i, b"old") for i in range(10)]), name)
 
     def ask(self, command, name="default", peer=None, over=None):
-        return self.application(Request(command, self.catalog.uid_of(name), peer=peer, connection=over))
+        return self.application(Request(command, self.catalog.uid_of(name), context=CallContext(peer, over)))
 
     def open(self, name="default", peer=None, count=1, over=None):
         response = self.ask(Slice(None, count, cursor=True), name, peer, over)
@@ -220,7 +220,7 @@ def test_a_database_that_is_opened_again_does_not_revive_a_cursor(world):
     assert world.is_gone(cursor)
 
 
-ANN = Request(Slice(), peer="ann")
+ANN = Request(Slice(), context=CallContext("ann"))
 
 
 class Watched:
@@ -262,7 +262,7 @@ def test_a_snapshot_that_is_being_read_is_closed_only_afterwards(ending):
         endings = {
             "close": lambda: cursors.close(cursor, engine, ANN),
             "expire": expire,
-            "evict": lambda: cursors.add({engine: cast(Any, Watched())}, Request(Slice(), peer="bob")),
+            "evict": lambda: cursors.add({engine: cast(Any, Watched())}, Request(Slice(), context=CallContext("bob"))),
         }
         endings[ending]()
         assert not snapshot.closed

@@ -6,7 +6,7 @@ from pyelevator.application import Application
 from pyelevator.application.fairness import CHUNK_ROWS, CheckpointedRows, Cooperation
 from pyelevator.codec.packing import pack, pack_array
 from pyelevator.commands import PUT, Batch, Range
-from pyelevator.messages import Request
+from pyelevator.messages import CallContext, Request
 
 
 class Counting(Cooperation):
@@ -42,5 +42,5 @@ def test_a_range_passes_a_checkpoint_after_each_full_chunk(size, checkpoints, mo
     monkeypatch.setattr(Cooperation, "checkpoint", count)
     uid = application.catalog.uid_of("default")
     application(Request(Batch([(PUT, b"%04d" % i, b"v") for i in range(size)]), uid))
-    application(Request(Range(), uid, row_sink=list))
+    application(Request(Range(), uid, context=CallContext(row_sink=list)))
     assert len(passed) == checkpoints

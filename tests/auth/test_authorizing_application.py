@@ -30,7 +30,7 @@ from pyelevator.commands import (
     Unknown,
 )
 from pyelevator.errors import ErrorCode, PermissionDenied
-from pyelevator.messages import Request
+from pyelevator.messages import CallContext, Request
 from support.links import exchange
 from support.samples import SAMPLES, SERVER_WIDE
 
@@ -57,6 +57,8 @@ def guard(application):
     return make
 
 
+ALICE = CallContext("alice")
+
 FAILS = {"BACKUP": (ErrorCode.DATABASE,)}
 """Verb -> how its sample fails where it is allowed: the memory engine makes no backups."""
 
@@ -68,7 +70,7 @@ def scope_of(verb):
 
 def ask(guard, command, db="app-1", peer="alice"):
     """The answer, asked for as the server's loop does; what it may not do at once is answered by a worker's call."""
-    request = Request(command, guard.catalog.uid_of(db), 7, peer=peer)
+    request = Request(command, guard.catalog.uid_of(db), 7, context=CallContext(peer))
     return guard.try_handle(request) or guard(request)
 
 
@@ -103,7 +105,7 @@ def test_a_role_may_do_what_it_includes_and_nothing_else(guard, role, verb):
 @pytest.mark.parametrize("role", Access)
 def test_a_worker_refuses_the_same_as_the_loop(guard, application, role, verb):
     needed, command = SAMPLES[verb]
-    request = Request(command, application.catalog.uid_of("app-1"), 7, peer="alice")
+    request = Request(command, application.catalog.uid_of("app-1"), 7, context=ALICE)
     assert (guard({scope_of(verb): role})(request).code is DENIED) == (role < needed)
 
 
@@ -126,7 +128,7 @@ def test_of_a_pipeline_what_is_allowed_is_executed_and_the_rest_refused(guard):
 
 
 def test_a_pipeline_with_something_forbidden_is_not_answered_in_the_loop(guard, application):
-    request = Request(Pipeline([Get("k"), Delete("k")]), application.catalog.uid_of("app-1"), 7, peer="alice")
+    request = Request(Pipeline([Get("k"), Delete("k")]), application.catalog.uid_of("app-1"), 7, context=ALICE)
     assert guard({"app-1": Access.READ}).try_handle(request) is None
 
 
@@ -175,22 +177,22 @@ def test_a_uid_is_no_way_around_a_pattern(guard, application):
     uid = application.catalog.uid_of("other")
     commands: list[Command[Any]] = [Get("k"), Put("k", "v"), Range(), DbRepair()]
     for command in commands:
-        assert guard({"app-*": Access.ADMIN})(Request(command, uid, peer="alice")).code is DENIED
+        assert guard({"app-*": Access.ADMIN})(Request(command, uid, context=ALICE)).code is DENIED
 
 
 def test_a_uid_from_before_is_no_way_around_what_changed(application):
     rights = {"alice": FULL_ACCESS}
     guard = AuthorizingApplication(application, lambda: rights)
     uid = ask(guard, DbConnect("app-1")).payload.decode()
-    assert guard(Request(Get("k"), uid, peer="alice")).payload == b"v"
+    assert guard(Request(Get("k"), uid, context=ALICE)).payload == b"v"
     rights["alice"] = Permissions((Grant(Access.READ, "other"),))
-    assert guard(Request(Get("k"), uid, peer="alice")).code is DENIED
+    assert guard(Request(Get("k"), uid, context=ALICE)).code is DENIED
     del rights["alice"]
-    assert guard(Request(Get("k"), uid, peer="alice")).code is DENIED
+    assert guard(Request(Get("k"), uid, context=ALICE)).code is DENIED
 
 
 def test_an_unknown_uid_is_answered_so_that_clients_connect_again(guard, application):
-    request = Request(Get("k"), "no-such-uid", 7, peer="alice")
+    request = Request(Get("k"), "no-such-uid", 7, context=ALICE)
     assert guard({"app-*": Access.READ})(request) == application(request)
 
 
@@ -198,7 +200,7 @@ def test_the_name_of_a_uid_is_the_one_of_now(guard, application):
     uid = application.catalog.uid_of("app-1")
     application.catalog.drop("app-1")
     application.catalog.create("app-1")
-    assert guard({"app-*": Access.READ})(Request(Get("k"), uid, peer="alice")).code is ErrorCode.RUNTIME
+    assert guard({"app-*": Access.READ})(Request(Get("k"), uid, context=ALICE)).code is ErrorCode.RUNTIME
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ def test_a_path_that_leads_to_a_database_counts_as_its_name(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "secret")
     for path in (f"{tmp_path}/secret", f"{tmp_path}/./secret/", f"{tmp_path}//secret", f"{tmp_path}/link"):
         for verb in (DbConnect, DbMount, DbUmount, DbDrop, DbCreate):
-            assert guard(Request(verb(path), peer="alice")).code is DENIED
+            assert guard(Request(verb(path), context=ALICE)).code is DENIED
     assert application.catalog.names() == ["default", "secret"]
     guard.close()
 
@@ -279,7 +281,7 @@ def test_a_link_that_is_swapped_all_the_time_drops_nothing_else(tmp_path):
             tries += 1
             if "mine" not in application.catalog.names():
                 application.catalog.create("mine")
-            dropped += guard(Request(DbDrop(str(link)), peer="alice")).code is None
+            dropped += guard(Request(DbDrop(str(link)), context=ALICE)).code is None
     finally:
         stop.set()
         swapping.join()
@@ -295,7 +297,7 @@ def test_files_that_are_links_give_no_rights_to_what_they_are_of(tmp_path):
     path.mkdir()
     for file in (tmp_path / "data" / "secret").iterdir():
         (path / file.name).symlink_to(file)
-    refused = guard(Request(DbCreate(str(path)), peer="alice"))
+    refused = guard(Request(DbCreate(str(path)), context=ALICE))
     assert refused.message.startswith(f"{path} holds symbolic links (000003.log, CURRENT, LOCK and 2 more); ")
     assert application.catalog.names() == ["default", "secret"]
     guard.close()
@@ -309,10 +311,10 @@ def test_a_link_gives_no_rights_where_it_leads(tmp_path):
     for name in ("alice", "bob"):
         (tmp_path / name).mkdir()
     (tmp_path / "alice" / "link").symlink_to(tmp_path / "bob")
-    refused = guard(Request(DbCreate(f"{tmp_path}/alice/link/db"), peer="alice"))
+    refused = guard(Request(DbCreate(f"{tmp_path}/alice/link/db"), context=ALICE))
     assert refused.message == f"not allowed: DBCREATE needs admin access to the database {tmp_path}/alice/link/db"
     assert list((tmp_path / "bob").iterdir()) == []
-    assert guard(Request(DbCreate(f"{tmp_path}/alice/./db/"), peer="alice")).code is None
+    assert guard(Request(DbCreate(f"{tmp_path}/alice/./db/"), context=ALICE)).code is None
     assert application.catalog.names() == ["default", f"{tmp_path}/alice/db"]
     guard.close()
 

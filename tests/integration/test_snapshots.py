@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from pyelevator import AsyncElevator, CursorExpired, DatabaseError, Elevator, ElevatorError, PermissionDenied
 from pyelevator.application import Application, Policy
@@ -35,7 +36,7 @@ from pyelevator.commands import (
 from pyelevator.errors import ErrorCode
 from pyelevator.flows import Interceptor
 from pyelevator.interceptors import Cache, Prefix, Recorder, RequestLog, Retry, hooks
-from pyelevator.messages import Request, snapshot_uid
+from pyelevator.messages import CallContext, Request, snapshot_uid
 from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.portals import Portal
 from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
@@ -455,7 +456,7 @@ def test_who_may_read_may_take_a_snapshot_and_read_its_own(application):
     public, secret = application.catalog.uid_of("default"), application.catalog.uid_of("secret")
 
     def ask(who, command, uid):
-        return guarded(Request(command, uid, peer=who))
+        return guarded(Request(command, uid, context=CallContext(who)))
 
     assert ask("ann", Snapshot(), secret).code is ErrorCode.OS
     assert (
@@ -479,7 +480,7 @@ def test_a_proxy_lets_only_the_client_read_that_took_the_snapshot():
     server = Application.in_memory()
 
     def ask(who, command, uid=None):
-        flow = guard(Request(command, uid, peer=who), forward)
+        flow = guard(Request(command, uid, context=CallContext(who)), forward)
         try:
             next(flow)
         except StopIteration as stop:
@@ -504,7 +505,7 @@ def test_a_denied_snapshot_is_a_permission_error():
 
     class Anns(AuthorizingApplication):
         def __call__(self, request):
-            return super().__call__(request.with_peer("ann", request.connection))
+            return super().__call__(request.with_context(evolve(request.context, peer="ann")))
 
         def try_handle(self, request):
             return None

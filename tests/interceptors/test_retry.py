@@ -61,7 +61,7 @@ from pyelevator.errors import (
     WriteConflict,
 )
 from pyelevator.flows import Sleep, drive, send
-from pyelevator.messages import Request, Response
+from pyelevator.messages import CallContext, Request, Response
 from pyelevator.transports import FakeTransport
 
 OK = Response(b"v")
@@ -87,7 +87,7 @@ class Wire:
 
 
 def attempt(retry, wire, command=None, deadline=None):
-    return drive(retry(Request(command or Get("k"), "u", deadline=deadline), send), wire)
+    return drive(retry(Request(command or Get("k"), "u", context=CallContext(deadline=deadline)), send), wire)
 
 
 @pytest.mark.parametrize("failure", [RequestTimeout, ConnectFailed, ConnectTimeout, ConnectionLost, PoolTimeout])
@@ -267,7 +267,7 @@ def test_each_attempt_has_its_part_of_the_time_and_the_last_the_rest():
     deadline = Deadline.after(30)
     wire = Wire(RequestTimeout("lost"), RequestTimeout("lost"), OK)
     attempt(Retry(attempts=3), wire, deadline=deadline)
-    first, second, last = [request.deadline for request in wire.sent]
+    first, second, last = [request.context.deadline for request in wire.sent]
     assert (round(first.seconds), round(second.seconds)) == (10, 15)
     assert last is deadline
 
@@ -275,26 +275,26 @@ def test_each_attempt_has_its_part_of_the_time_and_the_last_the_rest():
 def test_an_attempt_may_have_a_time_of_its_own():
     wire = Wire(RequestTimeout("lost"), RequestTimeout("lost"), OK)
     attempt(Retry(attempts=3, attempt_timeout=2), wire, deadline=Deadline.after(30))
-    assert [request.deadline.seconds for request in wire.sent] == [2, 2, 2]
+    assert [request.context.deadline.seconds for request in wire.sent] == [2, 2, 2]
 
 
 def test_no_attempt_goes_on_after_the_call():
     deadline = Deadline.after(5)
     wire = Wire(OK)
     attempt(Retry(attempt_timeout=60), wire, deadline=deadline)
-    assert wire.sent[0].deadline is deadline
+    assert wire.sent[0].context.deadline is deadline
 
 
 def test_the_policys_own_deadline_ends_it_earlier():
     wire = Wire(OK)
     attempt(Retry(attempts=2, deadline=10), wire, deadline=Deadline.after(1000))
-    assert wire.sent[0].deadline.seconds == pytest.approx(5, abs=0.5)
+    assert wire.sent[0].context.deadline.seconds == pytest.approx(5, abs=0.5)
 
 
 def test_a_call_without_end_gives_its_attempts_none():
     wire = Wire(OK)
     attempt(Retry(), wire)
-    assert wire.sent[0].deadline.seconds == float("inf")
+    assert wire.sent[0].context.deadline.seconds == float("inf")
 
 
 def test_it_gives_up_at_once_where_the_wait_would_take_all_that_is_left():

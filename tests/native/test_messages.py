@@ -87,7 +87,7 @@ def outcome(call, *args):
         found = call(*args)
     except ProtocolError as error:
         return type(error), str(error), error.request_id
-    return found, getattr(found, "is_minimal", None), getattr(found, "row_sink", None)
+    return found, getattr(found, "is_minimal", None), getattr(getattr(found, "context", None), "row_sink", None)
 
 
 @settings(max_examples=300, deadline=None)

@@ -17,7 +17,7 @@ from pyelevator.codec import codec_for
 from pyelevator.commands import DbUmount, Get
 from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import ErrorCode, RequestTimeout
-from pyelevator.messages import Response
+from pyelevator.messages import CallContext, Response
 from pyelevator.transports import Transport
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
 
@@ -130,7 +130,7 @@ class OldServer(Transport):
     def send(self, frames, deadline: Deadline):
         self.sent.append(frames)
         {"classic": self._check_classic, "flat": self._check_flat}[self.dialect](frames)
-        request = evolve(self.codec.decode_request(frames), id=None, row_sink=None, bin=False)
+        request = evolve(self.codec.decode_request(frames), id=None, context=CallContext(), bin=False)
         reply = self.codec.encode_response(self._answer(request), request)
         self.inbox.append(reply)
         if request.command.verb in self.codec.answered_twice:

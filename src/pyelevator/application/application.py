@@ -298,8 +298,8 @@ class InterceptedApplication(ApplicationWrapper):
         self._forward = compose(interceptors)
 
     def __call__(self, request: Request) -> Response:
-        if request.row_sink is not None:  # interceptors read and change rows
-            request = evolve(request, row_sink=None)
+        if request.context.row_sink is not None:  # interceptors read and change rows
+            request = request.with_context(evolve(request.context, row_sink=None))
         try:
             response: object = drive(self._forward(request), self._perform)
         except Exception as error:  # noqa: BLE001 - every request gets an answer

@@ -23,7 +23,7 @@ class Cursor:
         id: a random one, which cannot be guessed.
         views: what is read, by the engines. A database that was closed and opened again has another one.
         peer: the client that may read from it, if that is known.
-        holder: the client that it counts for, see ``Request.holder``.
+        holder: the client that it counts for, see ``CallContext.holder``.
         connection: the last one that used it.
         opened_at, used_at: seconds of the clock.
         progress: for a range in pages, how many rows and bytes precede a page, by the key that the page begins at.
@@ -93,7 +93,7 @@ class Cursors:
         """
         with self._lock:
             if self._is_full():
-                self._evict(request.holder)
+                self._evict(request.context.holder)
             return self._add(views, request, is_evictable=False)
 
     def add_if_room(self, views: Mapping[Engine, ReadView], request: Request) -> Cursor | None:
@@ -112,8 +112,8 @@ class Cursors:
         return len(self._cursors) >= self._max_count
 
     def _add(self, views: Mapping[Engine, ReadView], request: Request, *, is_evictable: bool) -> Cursor:
-        id, now, is_disconnected = token_hex(16).encode(), self._clock(), request.connection in self._ended
-        client = request.peer, request.holder, request.connection
+        id, now, is_disconnected = token_hex(16).encode(), self._clock(), request.context.connection in self._ended
+        client = request.context.peer, request.context.holder, request.context.connection
         cursor = Cursor(id, views, *client, now, now, is_evictable=is_evictable, is_disconnected=is_disconnected)
         self._cursors[id] = cursor
         return cursor
@@ -121,11 +121,11 @@ class Cursors:
     @contextmanager
     def reading(self, id: bytes, engine: Engine, request: Request) -> Iterator[Cursor]:
         """Use a cursor for a block, over the connection of the request; see ``begin_use``."""
-        cursor = self.begin_use(id, engine, request.peer, "start the iteration again")
+        cursor = self.begin_use(id, engine, request.context.peer, "start the iteration again")
         try:
             with self._lock:
-                cursor.holder, cursor.connection = request.holder, request.connection
-                cursor.is_disconnected = request.connection in self._ended
+                cursor.holder, cursor.connection = request.context.holder, request.context.connection
+                cursor.is_disconnected = request.context.connection in self._ended
             yield cursor
         finally:
             self.end_use(cursor)
@@ -161,7 +161,7 @@ class Cursors:
     def close(self, id: bytes, engine: Engine, request: Request) -> None:
         """Close a cursor; it is no error if there is none."""
         with self._lock:
-            cursor = self._find(id, engine, request.peer)
+            cursor = self._find(id, engine, request.context.peer)
             if cursor is not None:
                 self._end(cursor)
 

@@ -67,7 +67,7 @@ class SnapshotDatabase:
         database: as it is now; as long as the snapshot is read, it is not closed.
         cursors: keep the snapshot.
         cursor: its id.
-        peer: that asks, see ``Request.peer``; a snapshot is read by the client that has taken it.
+        peer: that asks, see ``CallContext.peer``; a snapshot is read by the client that has taken it.
     """
 
     reopen_after_failure = repair = _refuse_change

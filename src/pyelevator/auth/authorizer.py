@@ -39,7 +39,7 @@ class Authorizer:
         Raises:
             PermissionDenied: the client is unknown.
         """
-        permissions = self._permissions().get(request.peer or "")
+        permissions = self._permissions().get(request.context.peer or "")
         if permissions is None:
             raise _denied(UNKNOWN_CLIENT)
         return permissions

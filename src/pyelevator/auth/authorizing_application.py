@@ -24,7 +24,7 @@ _R = TypeVar("_R", Response, Response | None)
 class AuthorizingApplication(ApplicationWrapper):
     """An application that executes only what the client may do.
 
-    The client is ``Request.peer``; requests of unknown clients are refused.
+    The client is ``CallContext.peer``; requests of unknown clients are refused.
 
     Args:
         application: executes what is allowed.
@@ -92,8 +92,9 @@ class AuthorizingApplication(ApplicationWrapper):
 
     def _execute_each(self, request: Request) -> Response:
         """Execute each command of a pipeline by itself, so that only the forbidden ones fail."""
-        outcomes: Any = request.row_sink() if request.row_sink else []
-        each = evolve(request, id=None, row_sink=outcomes.row_sink if request.row_sink else None)
+        row_sink = request.context.row_sink
+        outcomes: Any = row_sink() if row_sink else []
+        each = evolve(request, id=None, context=evolve(request.context, row_sink=row_sink and outcomes.row_sink))
         failures = []
         for command in request.command.commands:  # type: ignore[attr-defined]  # of a pipeline
             outcome = self(evolve(each, command=command))

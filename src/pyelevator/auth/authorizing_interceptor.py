@@ -23,7 +23,7 @@ _SIGNATURE_BYTES: Final = 32
 
 
 class AuthorizingInterceptor:
-    """An interceptor that forwards only what the client may do; the client is ``Request.peer``.
+    """An interceptor that forwards only what the client may do; the client is ``CallContext.peer``.
 
     It has no catalog, so it asks the server what a name stands for. Paths that lead elsewhere through symbolic links
     must be refused by the server (``--allow-path``).
@@ -175,5 +175,5 @@ class _CursorSigner:
         return cursor
 
     def _signature(self, request: Request, cursor: bytes) -> bytes:
-        signed = f"{request.peer}\n".encode() + cursor
+        signed = f"{request.context.peer}\n".encode() + cursor
         return hmac.digest(self._key, signed, "sha256").hex().encode()[:_SIGNATURE_BYTES]

@@ -44,7 +44,7 @@ def classic(send: Forward, is_old: Callable[[], bool | None]) -> Forward:
 
     def forward_adapted(request: Request) -> Flow[Response]:
         if is_old() is None and not _is_harmless(request):
-            yield from send(Request(Ping(), deadline=request.deadline))
+            yield from send(Request(Ping(), context=request.context))
         if is_old() is False:
             return (yield from send(request))
         command: Any = request.command

@@ -98,13 +98,13 @@ class Retry:
     def __call__(self, request: Request, forward: Forward) -> Flow[Response]:
         if not (request.command.idempotent or request.command.writes):
             return (yield from forward(request))
-        deadline = (request.deadline or NEVER).earlier(Deadline.after(self.deadline))
+        deadline = (request.context.deadline or NEVER).earlier(Deadline.after(self.deadline))
         earlier: list[ElevatorError] = []
         delays = self.delays()
         while True:
             limit = self._attempt_deadline(deadline, self.attempts - len(earlier))
             try:
-                response = yield from forward(evolve(request, deadline=limit))
+                response = yield from forward(request.with_context(evolve(request.context, deadline=limit)))
                 failure = _transient_failure(response)
                 delay = next(delays, None)
                 if failure is None or not self._may_retry(request, failure, delay, deadline):

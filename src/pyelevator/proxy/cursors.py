@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pyelevator.commands import Command, Pipeline, Slice
-from pyelevator.messages import Request, Response, Status
+from pyelevator.messages import CallContext, Request, Response, Status
 
 _MAX_CURSORS: Final = 64
 """Cursors of one client that are remembered; earlier ones end in the server's own time."""
@@ -46,9 +46,8 @@ class ClientCursors:
         if isinstance(asked, bytes):
             cursors.pop(asked, None)
         if kept is not None:
-            cursors[kept] = Request(
-                Slice(cursor=kept), request.uid, 0, peer=request.peer, connection=request.connection
-            )
+            context = CallContext(request.context.peer, request.context.connection)
+            cursors[kept] = Request(Slice(cursor=kept), request.uid, 0, context=context)
             if len(cursors) > _MAX_CURSORS:
                 del cursors[next(iter(cursors))]
         if not cursors:

@@ -6,7 +6,7 @@ from pyelevator.application import Application, Policy
 from pyelevator.commands import DELETE, PUT, Batch, Range, Slice
 from pyelevator.engines.base.chunks import ChunkedScan
 from pyelevator.errors import ErrorCode
-from pyelevator.messages import Request
+from pyelevator.messages import CallContext, Request
 
 KEYS = [b"%02d" % i for i in range(20)]
 PAIRS = [(key, b"old") for key in KEYS]
@@ -136,7 +136,7 @@ def test_a_large_range_is_collected_in_chunks_of_few_rows_and_bytes(size):
 
     world = World()
     world.ask(Batch([(PUT, b"%04d" % number, bytes(size)) for number in range(60)]))
-    request = Request(Range(b"0000", b"9999"), world.uid, row_sink=Gathered)
+    request = Request(Range(b"0000", b"9999"), world.uid, context=CallContext(row_sink=Gathered))
     rows = world.application(request).payload
     assert [key for key, _ in rows if len(key) == 4] == [b"%04d" % number for number in range(60)]
     assert [row for piece in pieces for row in piece] == rows

@@ -20,7 +20,7 @@ from pyelevator.deadlines import NEVER, Deadline
 from pyelevator.errors import MalformedMessage, PoolTimeout, RequestTimeout
 from pyelevator.flows import Send, Sleep
 from pyelevator.forks import FORKS
-from pyelevator.messages import Request, Response
+from pyelevator.messages import CallContext, Request, Response
 from pyelevator.protocol import ClientProtocol
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, Transport
@@ -310,7 +310,7 @@ def test_a_request_may_be_wanted_sooner_than_the_call_ends():
     call, sooner, later = Deadline.after(10), Deadline.after(5), Deadline.after(20)
     perform = Session(Noting(), ClassicCodec(), 1).effect_handler(call)
     for own in (None, sooner, later):
-        perform(Send(Request(Get("k"), deadline=own)))
+        perform(Send(Request(Get("k"), context=CallContext(deadline=own))))
     assert deadlines == [call, sooner, call]
 
 

@@ -97,7 +97,7 @@ def test_both_write_the_same_answer_to_what_they_have_read(data):
     asked, response = FullClassicCodec().encode_request(request), Response.ok(succeeded.payload, 7)
     quick, full = ClassicCodec(), FullClassicCodec()
     read, read_in_full = quick.decode_request(asked), full.decode_request(asked)
-    assert read.row_sink == read_in_full.row_sink
+    assert read.context.row_sink == read_in_full.context.row_sink
     assert quick.encode_response(response, read) == full.encode_response(response, read_in_full)
 
 

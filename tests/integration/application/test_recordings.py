@@ -24,7 +24,7 @@ from pyelevator.commands import (
     Unknown,
 )
 from pyelevator.errors import ErrorCode, ProtocolError
-from pyelevator.messages import Request, Response, Status
+from pyelevator.messages import CallContext, Request, Response, Status
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 RELATIVE = (Status.FAILURE, ErrorCode.DATABASE, "Canno't create database from relative path", None)
@@ -99,7 +99,7 @@ def replay(dialect):
     for recording in recordings(dialect):
         sent = frames(recording["request"])
         try:
-            request = evolve(codec_for(dialect_of(sent)).decode_request(sent), row_sink=None)
+            request = evolve(codec_for(dialect_of(sent)).decode_request(sent), context=CallContext())
         except ProtocolError:
             succeeded = recorded(recording, None).status is not Status.FAILURE
             assert not succeeded or recording["name"] in REFUSED, recording["name"]

@@ -8,6 +8,7 @@ from pyelevator.auth.authorizing_application import AuthorizingApplication
 from pyelevator.auth.permissions import Grant, Permissions
 from pyelevator.commands import Access, DbConnect, DbCreate
 from pyelevator.interceptors import hooks
+from pyelevator.messages import CallContext
 from pyelevator.testing import fake_server
 from pyelevator.transports import FakeTransport
 
@@ -35,7 +36,7 @@ def test_a_database_that_is_there_costs_one_request():
 def test_who_may_not_create_is_told_so():
     class Stranger(AuthorizingApplication):
         def __call__(self, request):
-            return super().__call__(request.with_peer("ann", None))
+            return super().__call__(request.with_context(CallContext("ann")))
 
         def try_handle(self, request):
             return None

@@ -11,7 +11,7 @@ from pyelevator.client import paging
 from pyelevator.codec import ClassicCodec
 from pyelevator.commands import PUT, Batch, Range, Slice
 from pyelevator.interceptors import hooks
-from pyelevator.messages import Request
+from pyelevator.messages import CallContext, Request
 from pyelevator.transports import FakeTransport
 from support.applications import cursors_of
 from support.connections import handle_of
@@ -39,7 +39,7 @@ class Watched(Application):
 
     def lose_cursors(self):
         for cursor in cursors_of(self):
-            self.cursors.close(cursor.id, next(iter(cursor.views)), Request(Range(), peer=cursor.peer))
+            self.cursors.close(cursor.id, next(iter(cursor.views)), Request(Range(), context=CallContext(cursor.peer)))
 
 
 @pytest.fixture(autouse=True)

@@ -285,8 +285,8 @@ BINARY = b"\xff\x00"
 def content(response, command):
     request = CODEC.decode_request(CODEC.encode_request(Request(command, "u", 7, bin=True)))
     assert request.bin
-    if request.row_sink is not None and isinstance(response.payload, list):
-        rows = request.row_sink()
+    if request.context.row_sink is not None and isinstance(response.payload, list):
+        rows = request.context.row_sink()
         rows.extend(response.payload)
         response = Response(rows, id=7)
     header, body = CODEC.encode_response(response, request)

@@ -9,13 +9,14 @@ from pyelevator.auth.authorizing_application import AuthorizingApplication
 from pyelevator.auth.permissions import Grant, Permissions
 from pyelevator.commands import Access, DbConnect, DbCreate, Get, Unknown
 from pyelevator.errors import ErrorCode, UsageError
-from pyelevator.messages import Request, Response
+from pyelevator.messages import CallContext, Request, Response
 from pyelevator.protocol import RequestDecoder
 
 MB = 1 << 20
 NAMES = {"a name": "x" * MB, "a path": "/a" * (MB // 2), "slashes": "/" * MB, "dots": "../" * (MB // 3)}
 NAMING = ("DBCONNECT", "DBCREATE", "DBDROP", "DBMOUNT", "DBUMOUNT", "DBFORGET")
 LONGEST_TEXT = 2_100
+ALICE = CallContext("alice")
 
 
 @pytest.fixture(params=["without keys", "with some rights"])
@@ -82,6 +83,6 @@ def test_the_slow_log_keeps_the_beginning_of_long_names():
 
 def test_long_paths_are_looked_up_by_workers(application):
     short, long = "/a" * 20, "/a" * (MAX_NAME // 2)
-    assert application.try_handle(Request(DbConnect(short), None, 1, peer="alice")).code is not None
-    assert application.try_handle(Request(DbConnect(long), None, 1, peer="alice")) is None
-    assert application(Request(DbConnect(long), None, 1, peer="alice")).code is not None
+    assert application.try_handle(Request(DbConnect(short), None, 1, context=ALICE)).code is not None
+    assert application.try_handle(Request(DbConnect(long), None, 1, context=ALICE)) is None
+    assert application(Request(DbConnect(long), None, 1, context=ALICE)).code is not None

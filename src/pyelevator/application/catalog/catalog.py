@@ -157,7 +157,7 @@ class Catalog(Registry):
 
         Args:
             uid: as requests address it.
-            peer: that asks, see ``Request.peer``; only it reads its snapshots.
+            peer: that asks, see ``CallContext.peer``; only it reads its snapshots.
 
         Raises:
             ServerRuntimeError: there is no such database, or not any more.

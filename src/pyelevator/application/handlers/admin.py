@@ -60,7 +60,8 @@ def backup(catalog: Catalog, command: Backup, _: Request, context: Context) -> b
 
 def compact(catalog: Catalog, command: Compact, request: Request, context: Context) -> None:
     """Handle a COMPACT."""
-    with catalog.get_database(request.uid, request.peer) as engine, _running("compact", catalog, request, context):
+    database = catalog.get_database(request.uid, request.context.peer)
+    with database as engine, _running("compact", catalog, request, context):
         engine.compact_range(command.start, command.stop)
 
 

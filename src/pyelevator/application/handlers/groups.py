@@ -47,14 +47,14 @@ def queue_for(catalog: Catalog, request: Request) -> QueueSpec | None:
     if isinstance(handler, WriteHandler):
         return QueueSpec((request.uid, "write"), 1, 256)
     if isinstance(handler, ReadHandler) and handler.from_value is not None:
-        return QueueSpec((request.uid, "get", request.peer if split_uid(request.uid)[1] else None), 2, 64)
+        return QueueSpec((request.uid, "get", request.context.peer if split_uid(request.uid)[1] else None), 2, 64)
     return QueueSpec((request.uid, "other"), 3, 1)
 
 
 def read_together(catalog: Catalog, requests: Sequence[Request], context: Context) -> list[Response]:
     """Answer requests for single keys of one database."""
     commands: list[Any] = [request.command for request in requests]
-    with catalog.get_database(requests[0].uid, requests[0].peer) as engine:
+    with catalog.get_database(requests[0].uid, requests[0].context.peer) as engine:
         values = engine.multi_get([command.key for command in commands])
     responses = []
     for request, value in zip(requests, values, strict=True):

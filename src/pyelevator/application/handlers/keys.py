@@ -65,7 +65,7 @@ def multi_get(engine: Engine, command: MGet, request: Request, context: Context)
     if packed is not None:
         return packed
     try:
-        values = _read_values(engine, command, context, _MAX_LISTED if request.row_sink else inf)
+        values = _read_values(engine, command, context, _MAX_LISTED if request.context.row_sink else inf)
     except _LargeValues as large:
         return _pack_one_by_one(engine, command, request, context, large.args[0])
     return Response(values, Status.SUCCESS if is_complete(values) else Status.WARNING, id=request.id)
@@ -73,9 +73,9 @@ def multi_get(engine: Engine, command: MGet, request: Request, context: Context)
 
 def _pack_values(engine: Engine, command: MGet, request: Request, context: Context) -> Response | None:
     """Return the response with values that the engine has packed; None if it does not."""
-    if request.row_sink is None or not engine.packs_values:
+    if request.context.row_sink is None or not engine.packs_values:
         return None
-    sink, space, limit = request.row_sink(), response_space(), context.policy.max_range_bytes
+    sink, space, limit = request.context.row_sink(), response_space(), context.policy.max_range_bytes
     max_bytes, taken = max(0, min(limit, space.available, _UNTAKEN_BYTES)), 0
     packed = engine.pack_values(command.keys, sink.layout, max_bytes, fill_cache=command.fill_cache)
     while packed is not None and packed.rows is None:
@@ -99,7 +99,7 @@ class _LargeValues(Exception):
 
 def _pack_one_by_one(engine: Engine, command: MGet, request: Request, context: Context, reported: int) -> Response:
     """Return the response with values that are packed as they are read, so that each is an object for a moment only."""
-    sink, counter, status = cast("Any", request.row_sink)(), ValueCounter(context, reported), Status.SUCCESS
+    sink, counter, status = cast("Any", request.context.row_sink)(), ValueCounter(context, reported), Status.SUCCESS
     with closing(engine.snapshot()) as view:
         for key in command.keys:
             values = [view.get(key)]

@@ -65,7 +65,7 @@ class ReadHandler:
     returns_value: bool = False
 
     def __call__(self, catalog: Catalog, request: Request, context: Context) -> Response:
-        with catalog.get_database(request.uid, request.peer) as engine:
+        with catalog.get_database(request.uid, request.context.peer) as engine:
             return self.handle(engine, request.command, request, context)
 
     def try_handle(self, catalog: Catalog, request: Request, context: Context) -> Response | None:
@@ -84,7 +84,7 @@ class ReadHandler:
             raise
 
     def _try_handle(self, catalog: Catalog, request: Request, context: Context) -> Response | None:
-        database = catalog.get_database(request.uid, request.peer)
+        database = catalog.get_database(request.uid, request.context.peer)
         lock = database.lock
         if not lock.acquire(False):
             return None
@@ -102,7 +102,7 @@ class _WritingHandler(ABC):
     cost: CostEstimate | None
 
     def __call__(self, catalog: Catalog, request: Request, context: Context) -> Response:
-        database = catalog.get_database(request.uid, request.peer)
+        database = catalog.get_database(request.uid, request.context.peer)
         database.reopen_after_failure()
         with database as engine:
             return Response.ok(self.write(engine, request.command, context), request.id)
@@ -112,7 +112,7 @@ class _WritingHandler(ABC):
         command: Any = request.command
         if command.sync or context.policy.sync or (self.cost is not None and self.cost(command) >= MAX_INLINE_COST):
             return None
-        database = catalog.get_database(request.uid, request.peer)
+        database = catalog.get_database(request.uid, request.context.peer)
         if not database.lock.acquire(False):
             return None
         try:

@@ -23,7 +23,7 @@ from pyelevator.application.response_space import ResponseSpace, response_space
 from pyelevator.commands import Command, Delete, Pipeline, Put
 from pyelevator.engines.base import Engine, is_complete
 from pyelevator.errors import WrongValue
-from pyelevator.messages import Request, Response
+from pyelevator.messages import CallContext, Request, Response
 
 _MAX_KEYS_READ: Final = 1 << 16
 """Keys that are read at once."""
@@ -59,8 +59,10 @@ def pipeline_handler(handlers: Handlers) -> PipelineHandler:
         count, limit = len(command.commands), context.policy.max_batch
         if count > limit:
             raise WrongValue(f"a pipeline of {count:,} commands is over the limit of {limit:,}; split it")
-        outcomes = request.row_sink() if request.row_sink else []
-        _PipelineRun(engine, handlers, context, request, outcomes).run(command.commands)
+        asked = request.context
+        outcomes: Any = asked.row_sink() if asked.row_sink else []
+        own = CallContext(asked.peer, asked.connection, None, asked.row_sink and outcomes.row_sink)
+        _PipelineRun(engine, handlers, context, request.with_context(own), outcomes).run(command.commands)
         return Response.ok(outcomes, request.id)
 
     return PipelineHandler(handle, lambda pipeline: _cost(pipeline, handlers))
@@ -81,6 +83,7 @@ class _PipelineRun:
     """One run of a pipeline.
 
     Attributes:
+        request: of the pipeline, in the context of each of its commands.
         outcomes: what they are collected in: the request's own sink, or a list.
         bytes_left: what its responses may still have.
         unreported: bytes of those that are made and that ``space`` does not know of.
@@ -167,8 +170,7 @@ class _PipelineRun:
 
     def _run_read(self, command: Command) -> Response:
         handle = self.handlers[type(command)].handle
-        request, sink = self.request, self.outcomes.row_sink if self.request.row_sink else None
-        own = Request(command, request.uid, peer=request.peer, connection=request.connection, row_sink=sink)
+        own = Request(command, self.request.uid, context=self.request.context)
         response: Response = handle(self.engine, command, own, self.context)
         self.bytes_left -= size_of(response.payload)  # a scan reports its rows itself
         return response

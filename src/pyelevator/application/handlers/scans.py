@@ -191,7 +191,7 @@ def _collect_rows(scan: ChunkedScan, max_rows: int, max_bytes: int, request: Req
     cooperation, space = context.cooperation, response_space()
     remaining = budget = max(max_bytes, 1)
     with scan:
-        rows = request.row_sink() if request.row_sink else CheckpointedRows(cooperation)
+        rows = request.context.row_sink() if request.context.row_sink else CheckpointedRows(cooperation)
         read, read_rows, read_bytes = _reader(scan, rows)
         overhead = _ROW_OVERHEAD if isinstance(rows, list) else 0
         while remaining > 0 and len(rows) < max_rows:

@@ -48,7 +48,7 @@ class SlowRequestLog:
             verb=request.command.verb[:_KEY_SHOWN],
             database=database and database[:_NAME_SHOWN],
             client=client,
-            user=request.peer,
+            user=request.context.peer,
             request_bytes=sizes[0],
             response_bytes=sizes[1],
         )

@@ -264,7 +264,7 @@ class AsyncSession(BaseSession):
         def perform(effect: Effect) -> Awaitable[Any]:
             if isinstance(effect, Sleep):
                 return asyncio.sleep(min(effect.seconds, deadline.remaining()))
-            own = effect.request.deadline
+            own = effect.request.context.deadline
             return self.send(effect.request, deadline if own is None else deadline.earlier(own))
 
         return perform

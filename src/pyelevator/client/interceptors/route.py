@@ -19,7 +19,7 @@ from pyelevator.commands import DbConnect, DbList
 from pyelevator.deadlines import Deadline
 from pyelevator.errors import RequestTimeout, ServerError
 from pyelevator.flows import Flow, Forward, drive, send, sleep
-from pyelevator.messages import Request, Response, split_uid
+from pyelevator.messages import NO_CONTEXT, Request, Response, split_uid
 from pyelevator.transports import Transport
 from pyelevator.transports.base import request_timeout_message
 
@@ -41,7 +41,8 @@ class _Place:
     def ask(self, request: Request) -> Flow[Response]:
         """Send a request, and poll for its response."""
         deadline = Deadline.after(self._timeout)
-        deadline = deadline if request.deadline is None else deadline.earlier(request.deadline)
+        own = request.context.deadline
+        deadline = deadline if own is None else deadline.earlier(own)
         asking = self._workers.submit(partial(drive, self._answer(request), self._session.effect_handler(deadline)))
         return _awaited(asking, deadline, self._session.transport.url)
 
@@ -52,7 +53,7 @@ class _Place:
                 handle = DatabaseHandle(self._codec)
                 yield from operations.connect(handle, operations.DEFAULT_DATABASE)
                 request = evolve(request, uid=handle.uid)
-            response = yield from send(evolve(request, id=None, peer=None, deadline=None))
+            response = yield from send(evolve(request, id=None, context=NO_CONTEXT))
         except ServerError as error:
             return Response.from_error(error, request.id)
         return evolve(response, id=request.id)

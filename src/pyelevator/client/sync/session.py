@@ -85,7 +85,7 @@ class Session(BaseSession):
 
         def perform(effect: Effect) -> Response | None:
             if isinstance(effect, Send):
-                own = effect.request.deadline
+                own = effect.request.context.deadline
                 return self.send(effect.request, deadline if own is None else deadline.earlier(own))
             time.sleep(min(effect.seconds, deadline.remaining(), threading.TIMEOUT_MAX))
             return None

@@ -23,7 +23,7 @@ from pyelevator.codec.packing import LARGE_STRING, RAW, Extension, pack, unpack
 from pyelevator.commands import COMMANDS, Command, PayloadKind, Put
 from pyelevator.commands.keys import Keyed
 from pyelevator.errors import Id
-from pyelevator.messages import Request, Response
+from pyelevator.messages import CallContext, Request, Response
 from pyelevator.native import native_messages
 
 META_PREFIX: Final = b"\x82" + pack({"compression": False})[1:] + pack("id")
@@ -65,13 +65,14 @@ REQUEST_ENCODERS: Final[dict[type[Command], _Encoder]] = {
 _SCANS: Final = frozenset({commands.Range, commands.Slice})
 """The commands whose answers are rows, of pairs or of parts of them; on the fast path no page is asked for."""
 
-_ROW_SINKS: Final[Mapping[type[Command], type[RowPacker]]] = {
-    commands.Range: RowPacker,
-    commands.Slice: RowPacker,
-    commands.MGet: RowPacker,
-    commands.Pipeline: OutcomePacker,
+_ROWS: Final = CallContext(row_sink=RowPacker)
+_CONTEXTS: Final[Mapping[type[Command], CallContext]] = {
+    commands.Range: _ROWS,
+    commands.Slice: _ROWS,
+    commands.MGet: _ROWS,
+    commands.Pipeline: CallContext(row_sink=OutcomePacker),
 }
-"""Class -> what the rows of its answer are collected in."""
+"""Class -> the context with what the rows of its answer are collected in."""
 
 REQUEST_PREFIXES: Final = frozenset([prefix for prefix, _, _ in REQUEST_ENCODERS.values()])
 """What the requests of our clients begin with, up to their ids."""
@@ -101,7 +102,7 @@ def _put_builder(args: list[Any]) -> Command:
     return Put.make(key, value)
 
 
-_Builder: TypeAlias = tuple[Callable[[list[object]], Command], type[RowPacker] | None]
+_Builder: TypeAlias = tuple[Callable[[list[object]], Command], CallContext | None]
 
 BUILDERS: Final[Mapping[bytes, _Builder]] = {
     _request_prefix(verb).removesuffix(META_PREFIX): (
@@ -110,7 +111,7 @@ BUILDERS: Final[Mapping[bytes, _Builder]] = {
         else _keyed_builder(kind)
         if issubclass(kind, Keyed)
         else _builder(kind, ARGUMENTS[verb]),
-        _ROW_SINKS.get(kind),
+        _CONTEXTS.get(kind),
     )
     for verb, kind in COMMANDS.items()
     if kind.payload_kind in _CONTENT or kind in _SCANS
@@ -176,7 +177,7 @@ class ClassicCodec(FullClassicCodec):
 
     >>> from pyelevator.commands import Ping
     >>> ClassicCodec().decode_request(ClassicCodec().encode_request(Request(Ping(), id=7)))
-    Request(command=Ping(), uid=None, id=7, compression=False, peer=None)
+    Request(command=Ping(), uid=None, id=7, compression=False, context=CallContext(peer=None))
     """
 
     _read_request: Callable[[bytes, bytes], tuple[bytes, int, str | None, list[object]] | None] = staticmethod(
@@ -205,9 +206,9 @@ class ClassicCodec(FullClassicCodec):
         if parts is None or builder is None:
             return None
         _, number, uid, args = parts
-        make, row_sink = builder
+        make, context = builder
         try:
-            return Request.minimal(make(args), uid, number, row_sink)
+            return Request.minimal(make(args), uid, number, context)
         except Exception:  # noqa: BLE001 - the full codec has the error for it
             return None
 

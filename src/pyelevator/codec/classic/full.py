@@ -4,7 +4,6 @@ Its messages are maps, and are written and read as such here; ``classic`` has a 
 """
 
 import reprlib
-from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from typing import Any, Final
@@ -36,7 +35,7 @@ from pyelevator.codec.values import check_portable, error_code, is_numeric_id, r
 from pyelevator.codec.weight import LIGHT
 from pyelevator.commands import PIPELINED, Command, DbCreate, DeleteRange, MGet, PayloadKind, Pipeline, Range, Slice
 from pyelevator.errors import Id, LimitExceeded, MalformedMessage, ProtocolError
-from pyelevator.messages import LazyPage, Request, Response, Status
+from pyelevator.messages import NO_CONTEXT, CallContext, LazyPage, Request, Response, Status
 
 SUCCESS_HEADER: Final = {"status": 1, "err_msg": None, "compression": False, "err_code": None}
 """What the header of a success says, beside its id."""
@@ -95,10 +94,10 @@ class FullClassicCodec(Codec):
         except ProtocolError as error:
             error.request_id, error.compression = request_id, compression
             raise
-        row_sink = _row_packer_for(command, bin)
-        if row_sink is None and type(request_id) is int and not (compression or bin):
+        context = _context_for(command, bin)
+        if context is NO_CONTEXT and type(request_id) is int and not (compression or bin):
             return Request.minimal(command, uid, request_id)
-        return Request(command, uid, request_id, compression, row_sink=row_sink, bin=bin)
+        return Request(command, uid, request_id, compression, bin, context)
 
     def _read_large(self, frame: bytes) -> dict[bytes, Any] | None:
         """Return a large message that need not be unpacked."""
@@ -228,17 +227,20 @@ class FullClassicCodec(Codec):
         return datas
 
 
-_BIN_PACKERS: Final = {kind: partial(kind, BIN) for kind in (RowPacker, PagePacker, OutcomePacker)}
+_CONTEXTS: Final = {
+    kind: (CallContext(row_sink=kind), CallContext(row_sink=partial(kind, BIN)))
+    for kind in (RowPacker, PagePacker, OutcomePacker)
+}
 
 
-def _row_packer_for(command: object, bin: bool) -> Callable[[], RowPacker] | None:
-    """Choose what packs the rows of a command's answer, or the outcomes of a pipeline."""
+def _context_for(command: object, bin: bool) -> CallContext:
+    """Choose the context with what packs the rows of a command's answer, or the outcomes of a pipeline."""
     if not isinstance(command, (Range, Slice, MGet, Pipeline)):
-        return None
+        return NO_CONTEXT
     kind = OutcomePacker if isinstance(command, Pipeline) else RowPacker
     if command.payload_kind is PayloadKind.PAIRS and getattr(command, "max_bytes", None) is not None:
         kind = PagePacker
-    return _BIN_PACKERS[kind] if bin else kind
+    return _CONTEXTS[kind][bin]
 
 
 def _meta(request: Request) -> dict[str, object]:

@@ -24,8 +24,8 @@ def respond_as_flow(incoming: IncomingRequest, forward: Forward) -> Flow[Sequenc
     request = incoming.request
     if request is None:
         return incoming.answer(_unreachable)
-    if request.row_sink is not None:  # interceptors read and change rows
-        request = evolve(request, row_sink=None)
+    if request.context.row_sink is not None:  # interceptors read and change rows
+        request = request.with_context(evolve(request.context, row_sink=None))
     try:
         response: object = yield from forward(request)
         _raise_lost(response)
