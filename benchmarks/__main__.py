@@ -80,7 +80,7 @@ def main() -> None:
     folder = given.output.parent if given.output else None
 
     def wanted(name: str) -> bool:
-        return name in given.parts or (not given.parts and name != "awaited" and (plan.whole or name in ROWS))
+        return name in given.parts or (not given.parts and name != "awaited" and (plan.all_parts or name in ROWS))
 
     with Bed(plan) as bed:
         rows = goal_rows(bed, wanted)

@@ -67,7 +67,7 @@ async def semaphore(client: Client) -> None:
     await asyncio.gather(*(one(number) for number in range(REQUESTS)))
 
 
-async def gathered(client: Client, most: int = REQUESTS) -> None:
+async def collected(client: Client, most: int = REQUESTS) -> None:
     """All Gets at once, or ``most`` at a time."""
     for first in range(0, REQUESTS, most):
         numbers = range(first, min(first + most, REQUESTS))
@@ -77,8 +77,8 @@ async def gathered(client: Client, most: int = REQUESTS) -> None:
 WORKS: Final[dict[str, Callable[[Client], Awaitable[None]]]] = {
     f"{WINDOW} tasks": workers,
     f"a task for each Get, {WINDOW} at once": semaphore,
-    f"gather of {REQUESTS:,}": gathered,
-    f"gathers of {WINDOW}": partial(gathered, most=WINDOW),
+    f"gather of {REQUESTS:,}": collected,
+    f"gathers of {WINDOW}": partial(collected, most=WINDOW),
 }
 
 

@@ -30,7 +30,7 @@ _CHUNK: Final = 100_000
 _BEHIND_ALL: Final = b"\xff" * 64
 _CPU_CLOCK: Final = 2  # as clock_getcpuclockid(3) makes them
 _QUIET: Final = 0.05
-_PATIENCE: Final = 5.0
+_WAIT_TIMEOUT: Final = 5.0
 
 
 @frozen
@@ -38,7 +38,7 @@ class Plan:
     """How much is done.
 
     Attributes:
-        whole: whether the parts beside the goal table are measured too, if none is named.
+        all_parts: whether the parts beside the goal table are measured too, if none is named.
         rounds: of each comparison.
         calls: single calls in one run of a round.
         seconds: of a run that is measured by time.
@@ -47,7 +47,7 @@ class Plan:
         trial: rounds and seconds of each trial about the hand-over.
     """
 
-    whole: bool
+    all_parts: bool
     rounds: int
     calls: int
     seconds: float
@@ -162,7 +162,7 @@ class Bed:
 
     def settle(self) -> None:
         """Waits until the server computes no more: LevelDB compacts in the background after large writes."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _WAIT_TIMEOUT
         spent = cpu_seconds(self.server.pid)
         while time.monotonic() < end:
             time.sleep(_QUIET)

@@ -26,7 +26,7 @@ KINDS: Final = {"direct": ZmtpTransport, "libzmq": ZmqTransport}
 def large(size: int) -> Callable[[Elevator[bytes], Dataset], Workload]:
     """A Put and a Get of one value a step."""
 
-    def steps(client: Elevator[bytes], _stock: Dataset) -> Workload:
+    def steps(client: Elevator[bytes], _dataset: Dataset) -> Workload:
         content = bytes(size)
         while True:
             client.Put(b"large", content)

@@ -68,9 +68,9 @@ def measure(side: str) -> tuple[str, list[Row]]:
     return found["machine"], [_row(row) for row in found["rows"]]
 
 
-def _row(told: Mapping[str, Any]) -> Row:
-    goal = told["goal"]
-    return Row(**{**told, "goal": None if goal is None else Goal(**goal)})
+def _row(reported: Mapping[str, Any]) -> Row:
+    goal = reported["goal"]
+    return Row(**{**reported, "goal": None if goal is None else Goal(**goal)})
 
 
 def merged(without: Sequence[Row], with_it: Sequence[Row]) -> str:

@@ -30,14 +30,14 @@ def _measured(engine: Any, share: int, rounds: int) -> Sequence[str]:
     among = min(PAIRS, _MOST * share)
     keys = sorted(map(key, random.Random(1).sample(range(among), among // share)))
 
-    def picked(far: int) -> float:
+    def timed(far: int) -> float:
         reader.SCAN_MAX_GAP = far  # type: ignore[misc]
         try:
             return 1e6 / rate(lambda: list(engine.iter_values(keys)), len(keys))
         finally:
             reader.SCAN_MAX_GAP = _ALWAYS["as chosen"]  # type: ignore[misc]
 
-    times = in_turn([lambda far=far: picked(far) for far in _ALWAYS.values()], rounds)
+    times = in_turn([lambda far=far: timed(far) for far in _ALWAYS.values()], rounds)
     apart = engine._spread(keys[0], keys[-1]) / len(keys)
     return f"1 of {share}", f"{apart:,.0f}", *[f"{statistics.median(some):.1f}" for some in times]
 

@@ -98,13 +98,13 @@ def client_stages(example: Example) -> list[Stage]:
     connection.numbers = repeat(_ID)
     client._session._pool.release(connection)
     client._handle.set("default", example.request.uid, FEATURES)
-    whole = micros(lambda: client.Get(b"0000000000000007"))
+    complete_get = micros(lambda: client.Get(b"0000000000000007"))
     command = micros(lambda: Get(b"0000000000000007"))
     result = micros(lambda: client._text.value(example.command.result(example.response.payload)))
     encode = micros(lambda: example.codec.encode_request(example.request))
     protocol = ClientProtocol(example.codec)
     decode = micros(lambda: _passed(protocol, example)) - encode
-    connection = whole - command - result - encode - decode
+    connection = complete_get - command - result - encode - decode
     return [
         Stage("client", "command: arguments become a frozen Get", command),
         Stage("client", "session: deadline, request, a connection, and back", connection),
@@ -122,7 +122,7 @@ def _passed(protocol: ClientProtocol, example: Example) -> None:
 def server_stages(example: Example, application: Application) -> list[Stage]:
     """The server's part but for its socket."""
     reader = RequestDecoder()
-    exchange = reader.read(example.asked)
+    incoming = reader.read(example.asked)
     with application.catalog.get_database(example.request.uid) as engine:
         found = micros(lambda: engine.get(example.command.key))
     answered = micros(lambda: application.try_handle(example.request))
@@ -130,7 +130,7 @@ def server_stages(example: Example, application: Application) -> list[Stage]:
         Stage("server", "decode: dialect, msgpack, command", micros(lambda: reader.read(example.asked))),
         Stage("server", "application: policy, handler, catalog", answered - found),
         Stage("server", "engine: LevelDB", found),
-        Stage("server", "encode: header, content", micros(lambda: exchange.encode(example.response))),
+        Stage("server", "encode: header, content", micros(lambda: incoming.encode(example.response))),
     ]
 
 
@@ -174,7 +174,7 @@ def _timed(times: list[float], call: Callable[[], Any]) -> Any:
 
 
 @frozen
-class Whole:
+class CompleteGet:
     """One sync Get against a server process, in microseconds.
 
     Attributes:
@@ -187,7 +187,7 @@ class Whole:
     server: float
 
 
-def whole(bed: Bed, calls: int) -> Whole:
+def complete_get(bed: Bed, calls: int) -> CompleteGet:
     """The same Get that the stages were measured on, over TCP."""
     times: list[float] = []
     get, keys = bed.reader.Get, random_keys(PAIRS, calls)
@@ -198,7 +198,7 @@ def whole(bed: Bed, calls: int) -> Whole:
         get(some)
         times.append((perf_counter() - start) * 1e6)
     spent = [(cpu_seconds(pid) - earlier) / calls * 1e6 for pid, earlier in zip(pids, before, strict=True)]
-    return Whole(statistics.median(times), *spent)
+    return CompleteGet(statistics.median(times), *spent)
 
 
 _ORDER: Final = (
@@ -218,7 +218,7 @@ _ORDER: Final = (
 )
 
 
-def stages(bed: Bed) -> tuple[list[Stage], Whole]:
+def stages(bed: Bed) -> tuple[list[Stage], CompleteGet]:
     """All stages in the order in which a Get passes them, and what the whole takes."""
     path = str(bed.copy(PAIRS))
     with (
@@ -231,7 +231,7 @@ def stages(bed: Bed) -> tuple[list[Stage], Whole]:
         found = client_stages(example) + server_stages(example, application)
     found += socket_stages(example, bed.plan.calls)
     found.sort(key=lambda stage: next(i for i, s in enumerate(_ORDER) if f"{stage.side}: {stage.name}".startswith(s)))
-    return found, whole(bed, bed.plan.calls)
+    return found, complete_get(bed, bed.plan.calls)
 
 
 def section(bed: Bed, _folder: Path) -> str:

@@ -90,7 +90,7 @@ class Measuring:
 
     def __init__(self) -> None:
         self._ways: tuple[First, First] = (blocking, trying(self.TRIES))
-        self._tries, self._phase, self._usual = False, 1, 0.0
+        self._tries, self._phase, self._baseline = False, 1, 0.0
         self._way, self._left = blocking, self.PHASES[1]
         self._begin = perf_counter()
 
@@ -106,9 +106,9 @@ class Measuring:
         took, self._begin = now - self._begin, now
         self._phase = (self._phase + 1) % 3
         if self._phase == 2:
-            self._usual = took
+            self._baseline = took
         elif self._phase == 0:
-            tried, blocked = (self._usual, took) if self._tries else (took, self._usual)
+            tried, blocked = (self._baseline, took) if self._tries else (took, self._baseline)
             self._tries = tried < min(self.GAIN * blocked, self.WORTH * self.PHASES[2])
         self._way = self._ways[self._tries is not (self._phase == 2)]
         self._left = self.PHASES[self._phase]

@@ -104,7 +104,7 @@ def copy(old: Elevator[bytes], new: Elevator[bytes]) -> int:
     return count
 
 
-def mend(old: Elevator[bytes], new: Elevator[bytes]) -> int:
+def repair(old: Elevator[bytes], new: Elevator[bytes]) -> int:
     """Makes ``new`` equal to ``old``; how many keys were not. (What is too large for memory, compare in parts.)"""
     wanted: dict[bytes, bytes] = dict(old.RangeIter())
     there: dict[bytes, bytes] = dict(new.RangeIter())
@@ -137,8 +137,8 @@ def migrate(old: Elevator[bytes], new: Elevator[bytes], switch: Switch, mirror: 
     for name in databases:
         old.connect(name)
         new.connect(name)
-        mend(old, new)
-        print(f"{name} is the same on both: {mend(old, new) == 0}")
+        repair(old, new)
+        print(f"{name} is the same on both: {repair(old, new) == 0}")
     switch.move()
 
 

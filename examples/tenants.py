@@ -52,17 +52,17 @@ def chain_of(tenant: str) -> list[Interceptor]:
 
 
 def main() -> None:
-    logging.getLogger("pyelevator").setLevel(logging.ERROR)  # it would warn of the stranger, below
+    logging.getLogger("pyelevator").setLevel(logging.ERROR)  # it would warn of the unknown client, below
     with tempfile.TemporaryDirectory() as folder, ServerProcess(data=Path(folder, "data")) as server:
         with Elevator.from_url(server.urls[0]) as E:
             E.createdb(DATABASE)
         keys = Path(folder, "keys")
         generate_keys(keys)  # the proxy's own; the same as `elevator keygen keys`
         tenants = {generate_keys(keys, name): name for name in ("ann", "bob")}
-        stranger = generate_keys(keys, "stranger")
+        unknown_client = generate_keys(keys, "unknown")
         curve = CurveServer(server_secret(keys), tenants.__contains__)
         with Proxy(["tcp://127.0.0.1:0"], server.urls[0], [ByTenant(tenants)], curve=curve) as proxy:
-            assert stranger not in tenants
+            assert unknown_client not in tenants
             visit(proxy.urls[0].removeprefix("tcp://"), keys)
         with Elevator.from_url(f"{server.urls[0]}/{DATABASE}") as E:
             print("in the server:", E.Range(include_value=False))
@@ -90,9 +90,9 @@ def visit(endpoint: str, keys: Path) -> None:
         except DatabaseError as error:
             print("bob:", error)
     try:
-        Elevator(DATABASE, endpoint=endpoint, curve=curve("stranger"), timeout=1)
+        Elevator(DATABASE, endpoint=endpoint, curve=curve("unknown"), timeout=1)
     except AuthenticationFailed:
-        print("a stranger gets no connection")
+        print("an unknown client gets no connection")
 
 
 if __name__ == "__main__":

@@ -33,23 +33,23 @@ def test_figures_survive_the_journey():
     assert unwrap(Stats().result(STATS.encode()).database("default").engine).levels == (LevelStats(1, 2, 3),)
 
 
-@pytest.mark.parametrize(("memory", "peak", "told"), [(40, 39, 40), (40, 41, 41), (None, 39, 39)])
-def test_the_peak_of_memory_is_never_below_what_is_taken_now(memory, peak, told):
-    assert ProcessStats(memory=memory, peak_memory=peak).peak_memory == told
+@pytest.mark.parametrize(("memory", "peak", "reported"), [(40, 39, 40), (40, 41, 41), (None, 39, 39)])
+def test_the_peak_of_memory_is_never_below_what_is_taken_now(memory, peak, reported):
+    assert ProcessStats(memory=memory, peak_memory=peak).peak_memory == reported
     travelled = ServerStats.decode(json.dumps({"process": {"peak_memory": peak, "memory": memory}}).encode())
-    assert travelled.process.peak_memory == told
+    assert travelled.process.peak_memory == reported
 
 
 def test_they_are_json_by_their_names():
-    told = json.loads(STATS.encode())
-    assert told["requests"]["GET"]["failures"] == {"key": 1}
-    assert told["databases"][1]["engine"] is None
-    assert told == STATS.to_dict() | {"databases": told["databases"]}
+    reported = json.loads(STATS.encode())
+    assert reported["requests"]["GET"]["failures"] == {"key": 1}
+    assert reported["databases"][1]["engine"] is None
+    assert reported == STATS.to_dict() | {"databases": reported["databases"]}
 
 
 def test_what_a_newer_server_adds_and_an_older_one_leaves_out_is_no_error():
-    told = {"version": "9", "new": [1], "requests": {"GET": {"count": 1, "new": 2}}, "databases": [{"name": "d"}]}
-    found = ServerStats.decode(json.dumps(told).encode())
+    reported = {"version": "9", "new": [1], "requests": {"GET": {"count": 1, "new": 2}}, "databases": [{"name": "d"}]}
+    found = ServerStats.decode(json.dumps(reported).encode())
     assert found == ServerStats(version="9", requests={"GET": VerbStats(1)}, databases=(DatabaseStats("d"),))
 
 

@@ -14,7 +14,7 @@ import pytest
 from pyelevator import Elevator
 from pyelevator.config.environment import SERVER, read_variables
 from support.optional import unwrap
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 PACKAGING = Path(__file__).parents[1] / "packaging"
 UNIT = (PACKAGING / "elevator.service").read_text()
@@ -87,7 +87,7 @@ def test_what_the_unit_starts_tells_of_its_readiness_and_life(unit, tmp_path):
                 E.Put("k", "v")
             assert manager.recv(1000) == b"WATCHDOG=1"
             process.terminate()
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(WAIT_TIMEOUT) == 0
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")

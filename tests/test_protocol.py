@@ -108,17 +108,17 @@ def test_reader_answers_classic_in_classic_and_flat_in_flat():
 
 @pytest.mark.parametrize("frames", [[b""], [b"\xc1"], [b"\x80"], [b"\x90"], [b"a", b"b"], []])
 def test_reader_answers_what_is_no_request_with_a_failure(frames):
-    exchange = RequestDecoder().read(frames)
-    assert exchange.request is None
-    answer = exchange.answer(lambda request: pytest.fail("nothing to execute"))
-    decoded = exchange.codec.decode_response(answer, Request(Ping()))
+    incoming = RequestDecoder().read(frames)
+    assert incoming.request is None
+    answer = incoming.answer(lambda request: pytest.fail("nothing to execute"))
+    decoded = incoming.codec.decode_response(answer, Request(Ping()))
     assert decoded.code is ErrorCode.REQUEST
 
 
 def test_an_answer_that_cannot_be_encoded_becomes_a_failure():
-    exchange = RequestDecoder().read(ClassicCodec().encode_request(Request(Ping(), id=7)))
-    answer = exchange.answer(lambda request: Response(object(), id=request.id))
-    decoded = exchange.codec.decode_response(answer, Request(Ping()))
+    incoming = RequestDecoder().read(ClassicCodec().encode_request(Request(Ping(), id=7)))
+    answer = incoming.answer(lambda request: Response(object(), id=request.id))
+    decoded = incoming.codec.decode_response(answer, Request(Ping()))
     assert (decoded.code, decoded.id) == (ErrorCode.RUNTIME, 7)
 
 

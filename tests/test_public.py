@@ -12,7 +12,7 @@ import pyelevator
 from pyelevator import Elevator, WriteBatch
 from pyelevator.application import Application
 from pyelevator.server import Server
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 MODULES = sorted(
     module.name
@@ -111,7 +111,9 @@ for name in {missing!r}: sys.modules[name] = None
 
 def run_without(missing, program):
     code = WITHOUT.format(missing=missing) + program
-    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=WAIT_TIMEOUT
+    )
 
 
 def test_the_client_and_the_fake_need_no_extra():

@@ -408,8 +408,8 @@ def test_commands_reach_a_server_in_each_dialect_and_through_a_proxy(run, server
         assert run("databases", *place) == (0, b"default\nx\n", "")
         assert run("get", "a", *place)[0] == 1
         if dialect == "flat":
-            told = "elevator: this server does not know INCREMENT; nothing was sent\n"
-            assert run("incr", "n", *place) == (2, b"", told)
+            reported = "elevator: this server does not know INCREMENT; nothing was sent\n"
+            assert run("incr", "n", *place) == (2, b"", reported)
         else:
             assert run("incr", "n", *place) == run("count", "--prefix", "n", *place) == (0, b"1\n", "")
             assert run("batch", *place, stdin=b"missing n\nput a 1")[0] == 1

@@ -85,15 +85,15 @@ def test_it_tells_its_version(elevator):
 
 
 @pytest.mark.parametrize(
-    ("command", "said", "meant"),
+    ("command", "stated", "meant"),
     [
         *[
-            ("serve", said, "--data")
-            for said in ("--directory", "--dir", "--datadir", "--data_dir", "--path", "--db", "-d")
+            ("serve", stated, "--data")
+            for stated in ("--directory", "--dir", "--datadir", "--data_dir", "--path", "--db", "-d")
         ],
-        *[("serve", said, "--bind") for said in ("--host", "--port", "--listen", "--address", "--endpoint", "-p")],
-        *[("serve", said, "--curve-keys") for said in ("--password", "--requirepass", "--keys", "--curve-key")],
-        *[("serve", said, "--config") for said in ("--config-file", "--conf", "-c", "--confg")],
+        *[("serve", stated, "--bind") for stated in ("--host", "--port", "--listen", "--address", "--endpoint", "-p")],
+        *[("serve", stated, "--curve-keys") for stated in ("--password", "--requirepass", "--keys", "--curve-key")],
+        *[("serve", stated, "--config") for stated in ("--config-file", "--conf", "-c", "--confg")],
         ("serve", "--max_message", "--max-message"),
         ("serve", "--verbose", "--log-level"),
         ("proxy", "--bind", "--listen"),
@@ -110,10 +110,10 @@ def test_it_tells_its_version(elevator):
         ("shell", "--database", "--db"),
     ],
 )
-def test_an_option_by_another_name_is_told_by_its_own(elevator, command, said, meant):
-    code, output, error = elevator(command, said, "1")
+def test_an_option_by_another_name_is_told_by_its_own(elevator, command, stated, meant):
+    code, output, error = elevator(command, stated, "1")
     assert (code, output) == (2, "")
-    assert error == (f"elevator: No such option {said!r}; did you mean `{meant}`? See `elevator {command} --help`.\n")
+    assert error == (f"elevator: No such option {stated!r}; did you mean `{meant}`? See `elevator {command} --help`.\n")
 
 
 def test_every_command_that_prints_data_takes_json():
@@ -124,8 +124,8 @@ def test_every_command_that_prints_data_takes_json():
 
 
 def test_commands_and_options_that_texts_name_exist():
-    said = re.compile(r"`elevator ([a-z][a-z-]*)([^`]*)`")
-    named = [found for path in (ROOT / "src").rglob("*.py") for found in said.findall(path.read_text())]
+    stated = re.compile(r"`elevator ([a-z][a-z-]*)([^`]*)`")
+    named = [found for path in (ROOT / "src").rglob("*.py") for found in stated.findall(path.read_text())]
     assert len(named) > 20
     for name, rest in named:
         command = main.elevator.get_command(click.Context(main.elevator), name)

@@ -45,10 +45,10 @@ def url():
 
 
 def test_the_url_comes_from_the_argument_the_option_or_the_environment(url):
-    told = (0, f"{url} default 5.0\n", "")
-    assert run(url) == run("--url", url) == run(env={"ELEVATOR_URL": url}) == told
-    assert run(url, env={"ELEVATOR_URL": "tcp://127.0.0.1:1"}) == told
-    assert run("--url", url, env={"ELEVATOR_URL": "tcp://127.0.0.1:1"}) == told
+    reported = (0, f"{url} default 5.0\n", "")
+    assert run(url) == run("--url", url) == run(env={"ELEVATOR_URL": url}) == reported
+    assert run(url, env={"ELEVATOR_URL": "tcp://127.0.0.1:1"}) == reported
+    assert run("--url", url, env={"ELEVATOR_URL": "tcp://127.0.0.1:1"}) == reported
 
 
 def test_options_count_more_than_the_url(url):

@@ -9,7 +9,7 @@ from pyelevator.cli import main, old_command_line
 from pyelevator.cli.old_command_line import suggest_command_line
 from support.optional import unwrap
 
-SAID = "this is the old server's command line; use: elevator serve "
+STATED = "this is the old server's command line; use: elevator serve "
 
 
 @pytest.fixture(autouse=True)
@@ -32,18 +32,18 @@ def no_default_config(monkeypatch, tmp_path):
     ],
 )
 def test_an_old_line_is_said_anew(old, new):
-    assert suggest_command_line(shlex.split(old)) == SAID + new
+    assert suggest_command_line(shlex.split(old)) == STATED + new
 
 
 def test_flags_that_are_gone_are_explained():
-    said = unwrap(suggest_command_line(["--daemon", "-P", "-c", "/etc/e.conf"]))
-    assert said.startswith(f"{SAID}--config /etc/e.conf (-d: run it under systemd")
-    assert said.endswith("; -P: unexpected errors are answered and logged)")
+    stated = unwrap(suggest_command_line(["--daemon", "-P", "-c", "/etc/e.conf"]))
+    assert stated.startswith(f"{STATED}--config /etc/e.conf (-d: run it under systemd")
+    assert stated.endswith("; -P: unexpected errors are answered and logged)")
 
 
 def test_the_old_default_configuration_is_named_where_it_is(monkeypatch, tmp_path):
     (tmp_path / "elevator.conf").touch()
-    assert unwrap(suggest_command_line(["-d"])).startswith(f"{SAID}--config {tmp_path / 'elevator.conf'} (-d: ")
+    assert unwrap(suggest_command_line(["-d"])).startswith(f"{STATED}--config {tmp_path / 'elevator.conf'} (-d: ")
 
 
 @pytest.mark.parametrize("words", [["--data", "d"], ["-x"], ["-c"], ["-t", "udp"], ["--daemonize"]])
@@ -57,7 +57,7 @@ def test_other_unknown_options_are_told_as_always(words):
 def test_the_command_answers_an_old_line_with_the_new_one():
     result = CliRunner().invoke(main.elevator, ["-d", "-c", "/etc/e.conf"])
     assert result.exit_code == 2
-    assert f"{SAID}--config /etc/e.conf" in result.stderr
+    assert f"{STATED}--config /etc/e.conf" in result.stderr
 
 
 @pytest.mark.parametrize("old", ["-c FILE -t tcp -b 127.0.0.1 -p 4242 -w 2 -v INFO", "-c FILE -v DEBUG"])
@@ -65,7 +65,7 @@ def test_the_suggested_command_line_works(old, monkeypatch, tmp_path):
     served = []
     monkeypatch.setattr("pyelevator.cli.processes.server.run_server", lambda settings, *_: served.append(settings) or 0)
     (tmp_path / "e.conf").write_text(f"[global]\ndatabases_storage_path = {tmp_path / 'data'}\n")
-    said = unwrap(suggest_command_line(shlex.split(old.replace("FILE", str(tmp_path / "e.conf")))))
-    words = shlex.split(said.removeprefix(SAID))
+    stated = unwrap(suggest_command_line(shlex.split(old.replace("FILE", str(tmp_path / "e.conf")))))
+    words = shlex.split(stated.removeprefix(STATED))
     assert CliRunner().invoke(main.elevator, ["serve", *words]).exit_code == 0
     assert [settings.data for settings in served] == [tmp_path / "data"]

@@ -12,7 +12,7 @@ import pytest
 from pyelevator.cli.main import elevator as command
 from pyelevator.cli.shell.values import Highlighted
 from pyelevator.testing.servers import ServerProcess
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 from support.terminals import Terminal
 
 TIME = r"\([\d,.]+ ms\)"
@@ -280,7 +280,7 @@ def test_a_broken_pipe_ends_a_script_quietly(server_url, db):
         for number in range(20_000):
             batch.Put(b"%06d" % number, b"x" * 20)
     line = f"(echo range; echo range) | {ELEVATOR} shell {server_url} | head -1; echo ${{PIPESTATUS[1]}}"
-    done = subprocess.run(["bash", "-c", line], check=False, capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run(["bash", "-c", line], check=False, capture_output=True, text=True, timeout=WAIT_TIMEOUT)
     assert (done.stdout, done.stderr) == (f"000000\t{'x' * 20}\n141\n", "")
 
 

@@ -99,10 +99,10 @@ def attempt(scene: Scene, name: str, seconds: float) -> Findings:
     with Clients(urls, 6, name.replace(" ", "-")) as clients:
         sleep(5)
         before = clients.acknowledged
-        mend = FAULTS[name](scene)
+        repair = FAULTS[name](scene)
         broken_at = monotonic()
         sleep(seconds)
-        mend()
+        repair()
         sleep(15)
     pause = clients.first_acknowledgement_after(broken_at)
     scene.cluster.wait_until_synchronous(180)
@@ -114,7 +114,7 @@ def attempt(scene: Scene, name: str, seconds: float) -> Findings:
 def findings(name: str, behind: str, clients: Clients, before: int, pause: float | None, wrong: list[str]) -> Findings:
     records = [*clients.writers, *clients.readers]
     pings = [ping for record in clients.pingers for ping in record.pings]
-    late = sum(ping > _PING_LIMIT for ping in pings)
+    slow = sum(ping > _PING_LIMIT for ping in pings)
     slowest = max(record.slowest for record in records)
     errors = sorted({text for record in records for text in record.errors})
     torn = sum(record.torn for record in records)
@@ -125,7 +125,7 @@ def findings(name: str, behind: str, clients: Clients, before: int, pause: float
         "reads of 8 keys, torn": f"{count(sum(record.reads for record in records))}, {torn}",
         "first acknowledgement after the fault": "none" if pause is None else f"{pause:.1f} s",
         "slowest call (timeout 6 s)": f"{slowest:.2f} s",
-        "PINGs, over 100 ms, slowest": f"{count(len(pings))}, {late}, {ms(max(pings, default=0))}",
+        "PINGs, over 100 ms, slowest": f"{count(len(pings))}, {slow}, {ms(max(pings, default=0))}",
     }
     violations = [*wrong, *[f"an error of another kind: {text}" for text in errors[:5]]]
     violations += ["batches were torn"] if torn else []

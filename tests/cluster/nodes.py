@@ -199,13 +199,13 @@ class Cluster:
     def wait_until_synchronous(self, seconds: float = 90) -> None:
         """Wait until there is a leader with a synchronous standby, and all nodes stream."""
 
-        def is_whole() -> bool:
+        def is_complete() -> bool:
             leader = self.leader()
             return leader is not None and self.execute(
                 leader, "SELECT count(*) FILTER (WHERE sync_state = 'sync'), count(*) FROM pg_stat_replication WHERE state = 'streaming'"
             ) == "1|2"  # fmt: skip
 
-        self.wait_for(is_whole, seconds)
+        self.wait_for(is_complete, seconds)
 
     def wait_for(self, condition, seconds: float) -> None:
         deadline = monotonic() + seconds

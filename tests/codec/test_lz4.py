@@ -78,9 +78,9 @@ def test_a_failure_is_not_compressed_without_lz4(without_lz4):
 )
 @pytest.mark.parametrize("message", [{"cmd": "PUT", "args": ["k", 123]}, {"cmd": "GET", "args": []}, {"args": []}])
 def test_what_cannot_be_read_is_refused_compressed_where_that_is_asked(message, meta, compressed):
-    exchange = RequestDecoder().read([msgpack.packb(message | {"meta": meta, "uid": "u"})])
-    assert exchange.request is None
-    assert failure_is_compressed(exchange.encode(unwrap(exchange.refusal))) is compressed
+    incoming = RequestDecoder().read([msgpack.packb(message | {"meta": meta, "uid": "u"})])
+    assert incoming.request is None
+    assert failure_is_compressed(incoming.encode(unwrap(incoming.refusal))) is compressed
 
 
 @pytest.mark.parametrize("compression", [False, None, 1, "yes"])

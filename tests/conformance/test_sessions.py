@@ -1,4 +1,4 @@
-"""The documented session, sync and async, over every transport, dialect and engine, and against old servers' manners."""
+"""The documented session, sync and async, over every transport, dialect and engine, and against how old servers behave."""
 
 from itertools import combinations, product
 

@@ -113,7 +113,7 @@ class TestTheTransportOfTheHowTo(DeadlineConformance):
         return lambda url: plain.PlainTransport(url.removeprefix("ipc://"))
 
 
-class Deaf(TcpTransport):
+class IgnoringDeadlines(TcpTransport):
     """Ignores deadlines."""
 
     def send(self, frames, deadline):
@@ -123,7 +123,7 @@ class Deaf(TcpTransport):
         return super().receive(Deadline.after(None))
 
 
-class PerPiece(TcpTransport):
+class PerChunk(TcpTransport):
     """Counts its time anew whenever some has passed."""
 
     def receive(self, deadline):
@@ -134,7 +134,7 @@ class PerPiece(TcpTransport):
                 continue
 
 
-@pytest.mark.parametrize("kind", [Deaf, PerPiece])
+@pytest.mark.parametrize("kind", [IgnoringDeadlines, PerChunk])
 @pytest.mark.parametrize("answer", ["stalled", "dripped"])
 def test_a_transport_that_ignores_deadlines_cannot_pass(kind, answer, monkeypatch):
     monkeypatch.setattr("pyelevator.testing.unruly.HANG_TIMEOUT", 2.0)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from support.pages import ROOT, load, output
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 DOCS = ROOT / "docs"
 shown = load("docs/shown.py")
@@ -44,7 +44,7 @@ def test_the_tests_that_a_page_shows_pass(name, tmp_path):
     (tmp_path / "conftest.py").write_text(UNHURRIED)
     (tmp_path / "test_page.py").write_text("\n".join(TESTS.findall(PAGES[name])))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", "test_page.py"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_TIMEOUT, check=False)
     assert ran.returncode == 0, ran.stdout
 
 
@@ -95,7 +95,7 @@ def test_the_unit_tests_with_the_fake_pass():
         "no:xdist",
         "examples/test_visits.py",
     ]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_TIMEOUT, check=False)
     assert "7 passed" in ran.stdout, ran.stdout
 
 
@@ -107,7 +107,12 @@ def test_the_readme_s_links_lead_somewhere():
 
 def test_every_answer_of_the_demo_is_the_documented_one():
     ran = subprocess.run(
-        [sys.executable, "examples/session.py"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+        [sys.executable, "examples/session.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_TIMEOUT,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout
     assert ran.stdout.endswith("\nEvery answer is the documented one.\n")

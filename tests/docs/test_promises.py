@@ -29,9 +29,9 @@ def listed(page):
     return [*LISTED[page], *EXPLANATIONS[page]]
 
 
-def unlisted(said, beginnings):
+def unlisted(stated, beginnings):
     """The statements that begin with nothing listed."""
-    return [statement for statement in said if not statement.startswith(tuple(beginnings))]
+    return [statement for statement in stated if not statement.startswith(tuple(beginnings))]
 
 
 def test_every_page_that_promises_something_is_listed():
@@ -45,7 +45,7 @@ def test_every_sentence_has_its_tests_or_explains_something(page):
 
 @pytest.mark.parametrize("page", LISTED)
 def test_everything_that_is_listed_stands_in_its_page_once(page):
-    times = {beginning: sum(said.startswith(beginning) for said in PAGES[page]) for beginning in listed(page)}
+    times = {beginning: sum(stated.startswith(beginning) for stated in PAGES[page]) for beginning in listed(page)}
     assert {beginning: count for beginning, count in times.items() if count != 1} == {}
 
 
@@ -57,9 +57,9 @@ def test_the_tests_of_every_promise_are_there():
 
 def test_a_new_sentence_is_noticed():
     text = "# Heading\n\nOne is `kept`. Two\nis\nlonger: see `x`.\n\n- Three.\n- Four. Five.\n\n| a | b |\n|---|---|\n| c | d. E |\n"
-    said = ["One is `kept`.", "Two is longer: see `x`.", "Three.", "Four.", "Five.", "| c | d. E |"]
-    assert statements(text) == said
-    assert unlisted(said, ["One", "Two", "Three.", "Four", "| c"]) == ["Five."]
+    stated = ["One is `kept`.", "Two is longer: see `x`.", "Three.", "Four.", "Five.", "| c | d. E |"]
+    assert statements(text) == stated
+    assert unlisted(stated, ["One", "Two", "Three.", "Four", "| c"]) == ["Five."]
 
 
 def test_what_is_no_prose_is_no_statement():

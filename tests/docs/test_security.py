@@ -19,10 +19,10 @@ def test_the_example_of_permissions_is_read(tmp_path):
 
 def test_the_table_of_access_is_what_the_commands_say():
     rows = {"a known key": Access.NONE, "read": Access.READ, "write": Access.WRITE, "admin": Access.ADMIN}
-    told = {
+    reported = {
         verb: access
         for row, access in rows.items()
         for verb in re.findall(r"\b[A-Z]{3,}\b", unwrap(re.search(rf"\| {row} \| (.*) \|", DOC))[1])
     }
-    assert told == {verb: command.access for verb, command in COMMANDS.items() if verb != "PIPELINE"}
+    assert reported == {verb: command.access for verb, command in COMMANDS.items() if verb != "PIPELINE"}
     assert "A PIPELINE needs nothing by itself" in DOC

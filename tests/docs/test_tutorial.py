@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.pages import ROOT
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 from support.puppets import unused_endpoint
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
@@ -42,27 +42,27 @@ class Reader:
         return re.sub("|".join(map(re.escape, self._places)), lambda found: self._places[found[0]], text)
 
     def console(self, block):
-        for command, told in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+        for command, reported in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             self.steps += 1
             if not INSTALLS.search(command):
-                self._run(self._here(command), self._here(told))
+                self._run(self._here(command), self._here(reported))
 
-    def _run(self, command, told):
+    def _run(self, command, reported):
         if LASTING.search(command):
-            self._start(command, told)
+            self._start(command, reported)
             return
         with self._process(command) as process:
-            out, _ = process.communicate(timeout=PATIENCE)
+            out, _ = process.communicate(timeout=WAIT_TIMEOUT)
         assert process.returncode == 0, out
-        assert out.startswith(told), out
-        assert out == told or "pytest" in command  # which tells how long it took
+        assert out.startswith(reported), out
+        assert out == reported or "pytest" in command  # which tells how long it took
 
-    def _start(self, command, told):
+    def _start(self, command, reported):
         """What runs until the end; it is up when it says where it serves."""
         bind = f" --bind {self.environment['ELEVATOR_URL']}" if "serve" in command else ""
         process = self._stack.enter_context(self._process(f"exec {command}{bind}"))
         self._stack.callback(process.terminate)
-        assert process.stdout.readline() == told
+        assert process.stdout.readline() == reported
 
     def _process(self, command):
         return subprocess.Popen(

@@ -93,10 +93,10 @@ def flat_response(data: bytes) -> None:
     """The bytes are a choice of what was asked, and the reply."""
     asked = ASKED[data[0] % len(ASKED)] if data else ASKED[0]
     both = _response(FLAT, [data[1:]], asked)
-    assert both is None or same(told_in_flat(both[0], asked), both[1]), both
+    assert both is None or same(reported_in_flat(both[0], asked), both[1]), both
 
 
-def told_in_flat(response: Response, request: Request[Any]) -> Response:
+def reported_in_flat(response: Response, request: Request[Any]) -> Response:
     """What is left of a response in a dialect without words for a missing value and for warnings."""
     if response.code is ErrorCode.KEY and isinstance(request.command, Get):
         return Response(b"")
@@ -109,37 +109,37 @@ def told_in_flat(response: Response, request: Request[Any]) -> Response:
 
 
 def zmtp_peer(data: bytes) -> None:
-    """The bytes are the size of the pieces, and what a server sends on a new connection; pieces make no difference."""
-    _pieces_make_no_difference(data, lambda: Protocol(Role.CLIENT, max_message=LIMITS.frame_bytes))
+    """The bytes are the size of the chunks, and what a server sends on a new connection; chunks make no difference."""
+    _chunks_make_no_difference(data, lambda: Protocol(Role.CLIENT, max_message=LIMITS.frame_bytes))
 
 
-def zmtp_guest(data: bytes) -> None:
+def zmtp_client(data: bytes) -> None:
     """Likewise, what a client sends."""
-    _pieces_make_no_difference(data, lambda: Protocol(Role.SERVER, max_message=LIMITS.frame_bytes))
+    _chunks_make_no_difference(data, lambda: Protocol(Role.SERVER, max_message=LIMITS.frame_bytes))
 
 
 def curve_peer(data: bytes) -> None:
     """The same as zmtp_peer with keys, where nothing of ours is random."""
-    _pieces_make_no_difference(data, lambda: connection(Role.CLIENT, LIMITS.frame_bytes))
+    _chunks_make_no_difference(data, lambda: connection(Role.CLIENT, LIMITS.frame_bytes))
 
 
-def curve_guest(data: bytes) -> None:
+def curve_client(data: bytes) -> None:
     """Likewise, what a client sends."""
-    _pieces_make_no_difference(data, lambda: connection(Role.SERVER, LIMITS.frame_bytes))
+    _chunks_make_no_difference(data, lambda: connection(Role.SERVER, LIMITS.frame_bytes))
 
 
-def _pieces_make_no_difference(data: bytes, kind: Callable[[], Protocol]) -> None:
+def _chunks_make_no_difference(data: bytes, kind: Callable[[], Protocol]) -> None:
     size, sent = data[0] + 1 if data else 1, data[1:]
-    whole = _heard([sent], kind())
-    pieces = _heard([sent[at : at + size] for at in range(0, len(sent), size)], kind())
-    assert whole == pieces, f"{whole} is not {pieces}"
+    complete = _heard([sent], kind())
+    chunks = _heard([sent[at : at + size] for at in range(0, len(sent), size)], kind())
+    assert complete == chunks, f"{complete} is not {chunks}"
 
 
-def _heard(pieces: Sequence[bytes], protocol: Protocol) -> tuple[list[list[bytes]], bytes, str]:
+def _heard(chunks: Sequence[bytes], protocol: Protocol) -> tuple[list[list[bytes]], bytes, str]:
     """The messages, what is sent back, and how it ended."""
     try:
-        for piece in pieces:
-            protocol.receive_data(piece)
+        for chunk in chunks:
+            protocol.receive_data(chunk)
     except (MalformedMessage, LimitExceeded, HandshakeRefused) as error:
         return list(protocol.messages), b"", type(error).__name__
     return list(protocol.messages), protocol.data_to_send(), ""
@@ -151,9 +151,9 @@ TARGETS: Final[Mapping[str, Target]] = {
     "flat_request": flat_request,
     "flat_response": flat_response,
     "zmtp_peer": zmtp_peer,
-    "zmtp_guest": zmtp_guest,
+    "zmtp_client": zmtp_client,
     "curve_peer": curve_peer,
-    "curve_guest": curve_guest,
+    "curve_client": curve_client,
 }
 """Name -> target."""
 
@@ -162,7 +162,7 @@ def seeds(target: str) -> Iterator[bytes]:
     """The recorded messages as inputs of a target."""
     dialect, _, kind = target.partition("_")
     if dialect == "curve":
-        yield from _recorded({"peer": "libzmq's server", "guest": "libzmq's client"}[kind])
+        yield from _recorded({"peer": "libzmq's server", "client": "libzmq's client"}[kind])
         return
     dialect = "classic" if dialect == "zmtp" else dialect
     for line in (VECTORS / f"{dialect}.jsonl").read_text().splitlines():
@@ -197,7 +197,7 @@ def _zmtp_peers(frames: Sequence[bytes]) -> Iterator[bytes]:
     return _sized(_GREETING + encode_ready(b"ROUTER") + b"".join(encode_message(frames)) + _PING)
 
 
-def _zmtp_guests(frames: Sequence[bytes]) -> Iterator[bytes]:
+def _zmtp_clients(frames: Sequence[bytes]) -> Iterator[bytes]:
     message = b"".join(encode_message(frames))
     yield from _sized(_GREETING + encode_ready(b"DEALER") + message + _PING)
     yield from _sized(SIGNATURE + b"\x01\x05\x00\x00" + message)
@@ -214,6 +214,6 @@ _INPUTS: Final[Mapping[str, Callable[[Sequence[bytes]], Iterator[bytes]]]] = {
     "flat_request": iter,
     "flat_response": _flat_replies,
     "zmtp_peer": _zmtp_peers,
-    "zmtp_guest": _zmtp_guests,
+    "zmtp_client": _zmtp_clients,
 }
 """Target -> the inputs that the frames of one recorded message make."""

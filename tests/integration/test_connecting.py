@@ -262,21 +262,21 @@ def through_proxy(upstream):
 
 def test_a_proxy_tells_its_clients_that_its_upstream_asks_for_keys(caplog):
     with echoing("tcp://127.0.0.1:*", curve_server) as url:
-        told = through_proxy(url)
-        assert told == "proxy: there is no connection to the upstream: it asks for keys (CURVE)"
+        reported = through_proxy(url)
+        assert reported == "proxy: there is no connection to the upstream: it asks for keys (CURVE)"
         assert f"the server at {url} {CURVE}" in caplog.text
 
 
 def test_a_proxy_tells_its_clients_that_its_upstream_denies_it():
     with denying() as endpoint:
-        told = through_proxy(f"tcp://{endpoint}")
-    assert told == "proxy: there is no connection to the upstream: 400"
+        reported = through_proxy(f"tcp://{endpoint}")
+    assert reported == "proxy: there is no connection to the upstream: 400"
 
 
 @pytest.mark.parametrize("query", ["", "?dialect=flat"])
 def test_a_proxy_tells_its_clients_that_its_upstream_is_not_there(query):
-    told = through_proxy(f"tcp://{unused_endpoint()}{query}")
-    assert told == "proxy: there is no connection to the upstream: connection refused"
+    reported = through_proxy(f"tcp://{unused_endpoint()}{query}")
+    assert reported == "proxy: there is no connection to the upstream: connection refused"
 
 
 def test_a_proxy_finds_an_upstream_that_comes_up_later():

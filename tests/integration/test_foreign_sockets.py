@@ -97,7 +97,7 @@ def classic(cmd, args, uid=None, **meta):
     return msgpack.packb({"cmd": cmd, "meta": meta, "uid": uid, "args": args}, use_bin_type=False)
 
 
-def told(frames):
+def reported(frames):
     header, content = map(msgpack.unpackb, frames)
     return header["err_code"], header["err_msg"], content["datas"]
 
@@ -108,7 +108,7 @@ def test_a_req_socket_gets_its_answers_and_its_errors(peer, options):
 
     def ask(*request, **meta):
         socket.send(classic(*request, **meta))
-        return told(socket.recv_multipart())
+        return reported(socket.recv_multipart())
 
     [uid] = ask("DBCONNECT", ["default"])[2]
     assert ask("PUT", ["k", "v"], uid) == (None, None, None)
@@ -119,9 +119,9 @@ def test_a_req_socket_gets_its_answers_and_its_errors(peer, options):
     assert ask("PUT", ["k", "v"], "unknown")[0] in (4, 6)
     assert ask("RANGE", ["a", "z", True, True], uid)[2] == [["k", "v"]]
     socket.send(b"\xc1")
-    assert told(socket.recv_multipart())[:2] == (8, "not a msgpack value")
+    assert reported(socket.recv_multipart())[:2] == (8, "not a msgpack value")
     socket.send(b"")
-    assert told(socket.recv_multipart())[0] == 8
+    assert reported(socket.recv_multipart())[0] == 8
     assert ask("PUT", ["k", "w" * 100_000], uid) == (None, None, None)
     assert ask("GET", ["k"], uid, id=8) == (None, None, ["w" * 100_000])
 
@@ -158,21 +158,21 @@ def test_clients_of_all_kinds_meet_behind_one_device(peer):
         for _ in (one, other):
             front.send_multipart(behind.recv_multipart())
         for socket in (one, other):
-            assert told(socket.recv_multipart()) == (None, None, ["PONG"])
+            assert reported(socket.recv_multipart()) == (None, None, ["PONG"])
 
 
 def test_what_is_longer_than_an_envelope_is_a_wrong_message(peer):
     socket = peer(zmq.DEALER)
     for frames in ([b"x" * 256, b"", classic("PING", [])], [b"x"] * 17 + [b"", classic("PING", [])]):
         socket.send_multipart(frames)
-        assert told(socket.recv_multipart())[:2] == (8, f"a request is one frame, not {len(frames)}")
+        assert reported(socket.recv_multipart())[:2] == (8, f"a request is one frame, not {len(frames)}")
 
 
 def test_a_put_that_fails_is_no_success_without_the_first_frame(peer):
     socket = peer(zmq.DEALER)
     socket.send_multipart([b"", classic("PUT", ["k", 5], "u")])
     _, *rest = socket.recv_multipart()
-    assert told(rest)[0] == 0
+    assert reported(rest)[0] == 0
 
 
 def test_the_fake_keeps_envelopes_too():

@@ -45,7 +45,7 @@ def use_many(client):
         thread.join()
 
 
-def patience(failures):
+def wait_timeout(failures):
     """The timeout of a call: short for the one that may be lost, and long for those that must not be."""
     return LONG if failures else SHORT
 
@@ -55,7 +55,7 @@ def failures(call, times=COUNT):
     count = 0
     for _ in range(times):
         try:
-            call(patience(count))
+            call(wait_timeout(count))
         except RequestTimeout:
             count += 1
     return count
@@ -132,7 +132,7 @@ def test_async_calls_suffer_once_from_a_forgotten_connection():
             lost = 0
             for _ in range(COUNT):
                 try:
-                    await E.Get("k", timeout=patience(lost))
+                    await E.Get("k", timeout=wait_timeout(lost))
                 except RequestTimeout:
                     lost += 1
             return lost
@@ -151,7 +151,7 @@ def test_async_calls_at_an_old_server_suffer_once_from_forgetting():
             lost = 0
             for _ in range(many):
                 try:
-                    await E.Get("k", timeout=patience(lost))
+                    await E.Get("k", timeout=wait_timeout(lost))
                 except RequestTimeout:
                     lost += 1
             return many, lost

@@ -44,7 +44,7 @@ from pyelevator.testing.snapshots import SnapshotConformance
 from pyelevator.transports import FakeTransport
 from support.clocks import Clock
 from support.connections import close_connections_of
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 WRITERS = 4
 ROUNDS = 25
@@ -152,8 +152,8 @@ def test_all_ranges_and_databases_of_a_snapshot_are_of_one_moment(application):
                 for at in range(WRITERS):
                     found = [set(s.Range(prefix=f"w{at}:", include_key=False)) for _ in range(2)]
                     numbers = found[0] | found[1]
-                    begun, done = int(next(iter(numbers), "0")), int(later[at] or "0")
-                    if len(numbers) > 1 or begun - done not in (0, 1):
+                    started, done = int(next(iter(numbers), "0")), int(later[at] or "0")
+                    if len(numbers) > 1 or started - done not in (0, 1):
                         failures.append((numbers, later[at]))
 
     with Elevator(transport=server) as first, Elevator("second", transport=server, create=True) as second:
@@ -358,7 +358,7 @@ with Elevator.from_url(sys.argv[1], timeout=30) as E:
 def test_a_child_process_does_not_give_its_parent_s_snapshot_back():
     with serve(Application.in_memory()) as server:
         command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, server.urls[0]]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_TIMEOUT)
     assert (ran.stdout, ran.stderr) == ("0 before\n", "")
 
 
@@ -451,8 +451,8 @@ def test_a_snapshot_of_nothing_or_of_a_snapshot_is_refused(ask, application):
 
 def test_who_may_read_may_take_a_snapshot_and_read_its_own(application):
     application.catalog.create("secret")
-    rights = {"ann": Permissions((Grant(Access.READ, "default"),)), "bob": Permissions((Grant(Access.READ, "*"),))}
-    guarded = AuthorizingApplication(application, lambda: rights)
+    granted = {"ann": Permissions((Grant(Access.READ, "default"),)), "bob": Permissions((Grant(Access.READ, "*"),))}
+    guarded = AuthorizingApplication(application, lambda: granted)
     public, secret = application.catalog.uid_of("default"), application.catalog.uid_of("secret")
 
     def ask(who, command, uid):
@@ -470,17 +470,17 @@ def test_who_may_read_may_take_a_snapshot_and_read_its_own(application):
         assert ask("ann", command, snapshot_uid(secret, both)).code is ErrorCode.OS
         stolen = ask("ann", command, snapshot_uid(public, both))
         assert isinstance(command.error(stolen.code, stolen.message), CursorExpired)
-    rights["bob"] = Permissions()
+    granted["bob"] = Permissions()
     assert ask("bob", Get("k"), snapshot_uid(secret, both)).code is ErrorCode.OS
 
 
 def test_a_proxy_lets_only_the_client_read_that_took_the_snapshot():
     everything = Permissions((Grant(Access.READ, "*"),))
-    guard = AuthorizingInterceptor(lambda: {"ann": everything, "bob": everything})
+    authorized = AuthorizingInterceptor(lambda: {"ann": everything, "bob": everything})
     server = Application.in_memory()
 
     def ask(who, command, uid=None):
-        flow = guard(Request(command, uid, context=CallContext(who)), forward)
+        flow = authorized(Request(command, uid, context=CallContext(who)), forward)
         try:
             next(flow)
         except StopIteration as stop:

@@ -13,7 +13,7 @@ import pyelevator
 from pyelevator import Elevator, ElevatorError, RequestTimeout, WriteBatch
 from pyelevator.commands import RepairReport
 from pyelevator.legacy import OLD_ATTRIBUTES, OLD_CALLS, OLD_MODULES
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 NAMES = {
     "pyelevator.error": ["DatabaseError", "SignalError", "TimeoutError", "ELEVATOR_ERROR", "KEY_ERROR"],
@@ -341,7 +341,7 @@ def test_a_program_of_0_5c_runs_and_is_told_what_to_change(tmp_path):
         "except DatabaseError as error:\n"
         "    print(error)\n"
     )
-    ran = subprocess.run([sys.executable, program], check=False, capture_output=True, text=True, timeout=PATIENCE)
+    ran = subprocess.run([sys.executable, program], check=False, capture_output=True, text=True, timeout=WAIT_TIMEOUT)
     assert (ran.returncode, ran.stdout) == (0, "Database does not exist\n")
     assert ran.stderr.count("DeprecationWarning") == 4
     assert f"{program}:2: DeprecationWarning: pyelevator.error is py-elevator's; " in ran.stderr

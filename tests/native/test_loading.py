@@ -76,9 +76,9 @@ def test_a_build_of_other_sources_is_left_out_with_one_warning(other_build, monk
     monkeypatch.delenv("PYELEVATOR_NATIVE", raising=False)
     with caplog.at_level(logging.WARNING, "pyelevator.native"):
         assert [native.load_native(name) for name in ("pages", "messages", "leveldb", "leveldb")] == [None] * 4
-    (said,) = caplog.messages
-    assert f"it was built from {other_build} sources" in said
-    assert said.endswith("build it again with: make native")
+    (stated,) = caplog.messages
+    assert f"it was built from {other_build} sources" in stated
+    assert stated.endswith("build it again with: make native")
 
 
 def test_a_required_build_of_other_sources_is_an_error_with_advice(other_build, monkeypatch):
@@ -97,8 +97,8 @@ def offered():
             if getattr(found, "__module__", "") == module.__name__ and not name.startswith("_"):
                 members = sorted(vars(found).items()) if isinstance(found, type) else ()
                 for each in (found, *[member for key, member in members if not key.startswith("_")]):
-                    said = (each.__doc__ or "").partition("\n")[0]
-                    yield f"{name}.{getattr(each, '__name__', '')} {re.findall(ARGUMENT, said)}"
+                    stated = (each.__doc__ or "").partition("\n")[0]
+                    yield f"{name}.{getattr(each, '__name__', '')} {re.findall(ARGUMENT, stated)}"
 
 
 def test_what_is_offered_changes_with_its_number():
@@ -107,11 +107,11 @@ def test_what_is_offered_changes_with_its_number():
     assert (pyelevator_native.API, digest) == (native.API, "91fbab293b6f835c")
 
 
-@pytest.mark.parametrize(("wanted", "said"), [("0", "leveldb)"), ("1", "leveldb, native)")])
-def test_the_first_line_of_a_server_says_whether_it_uses_it(tmp_path, monkeypatch, wanted, said):
+@pytest.mark.parametrize(("wanted", "stated"), [("0", "leveldb)"), ("1", "leveldb, native)")])
+def test_the_first_line_of_a_server_says_whether_it_uses_it(tmp_path, monkeypatch, wanted, stated):
     monkeypatch.setenv("PYELEVATOR_NATIVE", wanted)
     with ServerProcess(data=tmp_path) as server:
-        assert server.output.partition("\n")[0].endswith(f"data {tmp_path}, {said}")
+        assert server.output.partition("\n")[0].endswith(f"data {tmp_path}, {stated}")
 
 
 @pytest.mark.parametrize(("wanted", "name"), [("0", load_binding().__name__.replace("_", "-")), ("1", "native")])

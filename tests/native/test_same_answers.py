@@ -58,16 +58,16 @@ def opened(patch, wanted, folder):
     return Application.on_leveldb(str(folder), policy=POLICY)
 
 
-def execute(application, command, **said):
+def execute(application, command, **stated):
     """The frames of the answer, as a server sends them to a client of ours."""
-    request = Request(command, application.catalog.uid_of("default"), 7, **said)
+    request = Request(command, application.catalog.uid_of("default"), 7, **stated)
     read = CODEC.decode_request([bytes(frame) for frame in CODEC.encode_request(request)])
     response = application(read)
     return [bytes(frame) for frame in CODEC.encode_response(response, read)]
 
 
-def assert_same(sides, command, **said):
-    expected, found = [execute(application, command, **said) for application in sides]
+def assert_same(sides, command, **stated):
+    expected, found = [execute(application, command, **stated) for application in sides]
     assert found == expected
 
 

@@ -27,7 +27,7 @@ def answer_to(forward, payload, *, echo=True, codec=CLASSIC):
     return codec.encode_response(Response(payload, id=request.id if echo else None), request)
 
 
-def told(reply, command=Get("k"), codec=CLASSIC):  # noqa: B008
+def reported(reply, command=Get("k"), codec=CLASSIC):  # noqa: B008
     return codec.decode_response(reply.frames, Request(command))
 
 
@@ -56,7 +56,7 @@ def test_a_request_goes_on_under_the_proxy_s_id_and_back_under_its_own():
     assert (forward.upstream, forward.connection) == ("up", 0)
     assert CLASSIC.decode_request(forward.frames).id != 77
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
-    assert (reply.identity, told(reply).payload, told(reply).id) == (b"a", b"v", 77)
+    assert (reply.identity, reported(reply).payload, reported(reply).id) == (b"a", b"v", 77)
     assert core.unanswered == 0
 
 
@@ -64,7 +64,7 @@ def test_a_client_without_ids_gets_none():
     core = core_over()
     (forward,) = core.client_sent(b"a", asked(Get("k")), 0.0)
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
-    assert told(reply).id is None
+    assert reported(reply).id is None
 
 
 def test_two_clients_with_the_same_ids_keep_their_own_answers_in_any_order():
@@ -72,9 +72,9 @@ def test_two_clients_with_the_same_ids_keep_their_own_answers_in_any_order():
     (one,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     (two,) = core.client_sent(b"b", asked(Get("k"), 1), 0.0)
     (reply,) = core.upstream_sent("up", two.connection, answer_to(two, b"of b"), 0.0)
-    assert (reply.identity, told(reply).payload) == (b"b", b"of b")
+    assert (reply.identity, reported(reply).payload) == (b"b", b"of b")
     (reply,) = core.upstream_sent("up", 0, answer_to(one, b"of a"), 0.0)
-    assert (reply.identity, told(reply).payload) == (b"a", b"of a")
+    assert (reply.identity, reported(reply).payload) == (b"a", b"of a")
 
 
 def test_an_upstream_that_echoes_ids_has_one_connection_per_client():
@@ -89,7 +89,7 @@ def test_an_upstream_without_ids_has_one_request_at_a_time_per_connection():
     assert (first.connection, second.connection) == (0, 1)
     assert core.client_sent(b"a", asked(Get("k"), 3), 0.0) == []
     reply, forward = core.upstream_sent("up", 1, answer_to(second, b"v", echo=False), 0.0)
-    assert told(reply).id == 2
+    assert reported(reply).id == 2
     assert isinstance(forward, SendToUpstream)
     assert forward.connection == 1
 
@@ -99,7 +99,7 @@ def test_requests_of_a_client_without_ids_keep_their_order():
     (forward,) = core.client_sent(b"old", asked(Get("1")), 0.0)
     assert core.client_sent(b"old", asked(Get("2")), 0.0) == []
     reply, follows = core.upstream_sent("up", 0, answer_to(forward, b"one"), 0.0)
-    assert told(reply).payload == b"one"
+    assert reported(reply).payload == b"one"
     assert CLASSIC.decode_request(follows.frames).command == Get("2")
 
 
@@ -118,38 +118,38 @@ def test_a_lost_reply_is_a_timeout_and_replaces_a_connection_without_ids():
     assert core.on_timer(104.9) == []
     renew, reply = core.on_timer(105.0)
     assert renew == ResetConnection("up", 0)
-    assert told(reply).code is ErrorCode.RUNTIME
-    assert "no answer from upstream within 5.0 s" in told(reply).message
+    assert reported(reply).code is ErrorCode.RUNTIME
+    assert "no answer from upstream within 5.0 s" in reported(reply).message
     assert core.next_timeout() is None
     (again,) = core.client_sent(b"a", asked(Get("k"), 2), 106.0)
     (reply,) = core.upstream_sent("up", 0, answer_to(again, b"v", echo=False), 106.0)
-    assert (told(reply).payload, told(reply).id) == (b"v", 2)
+    assert (reported(reply).payload, reported(reply).id) == (b"v", 2)
     assert forward.expires_at == 105.0
 
 
 def test_a_late_reply_with_an_id_is_dropped_and_delays_no_request():
     core = learned(core_over())
-    (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
+    (delayed,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     reply, renew = core.on_timer(5.0)
-    assert told(reply).code is ErrorCode.RUNTIME
-    assert renew == ResetConnection("up", late.connection)
+    assert reported(reply).code is ErrorCode.RUNTIME
+    assert renew == ResetConnection("up", delayed.connection)
     (other,) = core.client_sent(b"b", asked(Get("k"), 1), 5.0)
     (reply,) = core.upstream_sent("up", other.connection, answer_to(other, b"v"), 5.0)
-    assert (reply.identity, told(reply).payload) == (b"b", b"v")
+    assert (reply.identity, reported(reply).payload) == (b"b", b"v")
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
 def test_a_late_reply_does_not_answer_a_later_request_with_the_same_id(interceptors):
     core = learned(core_over(*interceptors))
-    (late,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
+    (delayed,) = core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     core.client_sent(b"a", asked(Get("k"), 2), 3.0)
     (reply,) = core.on_timer(5.0)
-    assert told(reply).id == 1
+    assert reported(reply).id == 1
     (again,) = core.client_sent(b"a", asked(Get("k"), 1), 5.0)
-    assert again.connection == late.connection
-    assert core.upstream_sent("up", late.connection, answer_to(late, b"late"), 5.0) == []
-    (reply,) = core.upstream_sent("up", late.connection, answer_to(again, b"v"), 5.0)
-    assert (told(reply).id, told(reply).payload) == (1, b"v")
+    assert again.connection == delayed.connection
+    assert core.upstream_sent("up", delayed.connection, answer_to(delayed, b"late"), 5.0) == []
+    (reply,) = core.upstream_sent("up", delayed.connection, answer_to(again, b"v"), 5.0)
+    assert (reported(reply).id, reported(reply).payload) == (1, b"v")
     core.on_timer(8.0)
     assert core.unanswered == 0
 
@@ -159,9 +159,9 @@ def test_an_id_that_a_client_uses_twice_at_once_is_answered_twice(interceptors):
     core = learned(core_over(*interceptors))
     one, two = gets(core, b"a", [7, 7])
     (reply,) = core.upstream_sent("up", 0, answer_to(two, b"two"), 0.0)
-    assert (told(reply).id, told(reply).payload) == (7, b"two")
+    assert (reported(reply).id, reported(reply).payload) == (7, b"two")
     (reply,) = core.upstream_sent("up", 0, answer_to(one, b"one"), 0.0)
-    assert (told(reply).id, told(reply).payload) == (7, b"one")
+    assert (reported(reply).id, reported(reply).payload) == (7, b"one")
     assert core.unanswered == 0
 
 
@@ -172,7 +172,7 @@ def test_client_ids_like_those_of_the_proxy_are_not_mistaken_for_them(number):
     (connect,) = core.client_sent(b"a", asked(DbConnect("d"), 1, None), 0.0)
     assert CLASSIC.decode_request(theirs.frames).id != CLASSIC.decode_request(connect.frames).id
     (reply,) = core.upstream_sent("up", 0, answer_to(theirs, b"v"), 0.0)
-    assert (told(reply).id, told(reply).payload) == (number, b"v")
+    assert (reported(reply).id, reported(reply).payload) == (number, b"v")
 
 
 def test_each_request_that_is_passed_on_has_its_own_time():
@@ -182,7 +182,7 @@ def test_each_request_that_is_passed_on_has_its_own_time():
     for number in range(5):
         assert core.next_timeout() == 5.0 + number
         assert core.on_timer(4.9 + number) == []
-        assert told(core.on_timer(5.0 + number)[0]).id == number
+        assert reported(core.on_timer(5.0 + number)[0]).id == number
     assert core.unanswered == 0
 
 
@@ -193,7 +193,7 @@ def test_a_request_that_never_got_a_connection_times_out_too():
     core.on_timer(5.0)
     core.on_timer(6.0)
     replies = [action for action in core.on_timer(7.0) if isinstance(action, SendToClient)]
-    assert [told(reply).id for reply in replies] == [2]
+    assert [reported(reply).id for reply in replies] == [2]
     assert core.unanswered == 0
 
 
@@ -202,7 +202,7 @@ def test_an_unreadable_reply_fails_and_replaces_its_connection():
     core.client_sent(b"a", asked(Get("k"), 1), 0.0)
     renew, reply = core.upstream_sent("up", 0, [b"\xc1", b"\xc1"], 0.0)
     assert renew == ResetConnection("up", 0)
-    assert told(reply).code is ErrorCode.RUNTIME
+    assert reported(reply).code is ErrorCode.RUNTIME
 
 
 def test_the_second_answer_of_a_flat_upstream_is_never_read():
@@ -214,13 +214,13 @@ def test_the_second_answer_of_a_flat_upstream_is_never_read():
     assert FlatCodec().decode_request(forward.frames).command == MGet(["k"])
     renew, reply = core.upstream_sent("up", 0, [b"\x94\x01\x00\xa0\xa1v"], 0.0)
     assert renew == ResetConnection("up", 0)
-    assert told(reply, MGet(["k"])).payload == [b"v"]
+    assert reported(reply, MGet(["k"])).payload == [b"v"]
 
 
 def test_what_the_upstream_s_dialect_cannot_say_is_refused():
     core = core_over(dialect="flat")
     (reply,) = core.client_sent(b"a", asked(DbRepair(), 1), 0.0)
-    assert "dialect='classic'" in told(reply, DbRepair()).message
+    assert "dialect='classic'" in reported(reply, DbRepair()).message
 
 
 def test_the_proxy_is_full_at_its_capacity_by_number_and_by_bytes():
@@ -269,7 +269,7 @@ def test_an_interceptor_may_answer_wait_and_ask_again():
     assert core.next_timeout() == 3.0
     (forward,) = core.on_timer(3.0)
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"2"), 3.0)
-    assert (told(reply).payload, told(reply).id) == (b"12", 9)
+    assert (reported(reply).payload, reported(reply).id) == (b"12", 9)
 
 
 def test_an_interceptor_that_fails_costs_only_its_request():
@@ -282,9 +282,9 @@ def test_an_interceptor_that_fails_costs_only_its_request():
 
     core = core_over(broken)
     (reply,) = core.client_sent(b"a", asked(Get("raise"), 1), 0.0)
-    assert told(reply).message == "internal error of the proxy: ZeroDivisionError"
+    assert reported(reply).message == "internal error of the proxy: ZeroDivisionError"
     (reply,) = core.client_sent(b"a", asked(Get("nonsense"), 2), 0.0)
-    assert told(reply).code is ErrorCode.RUNTIME
+    assert reported(reply).code is ErrorCode.RUNTIME
     (forward,) = core.client_sent(b"a", asked(Get("k"), 3), 0.0)
     assert isinstance(forward, SendToUpstream)
 
@@ -295,12 +295,12 @@ def test_uids_of_several_upstreams_say_where_they_come_from():
     assert isinstance(forward, SendToUpstream)
     assert forward.upstream == "west"
     (reply,) = core.upstream_sent("west", 0, answer_to(forward, b"123"), 0.0)
-    assert told(reply, DbConnect("w-1")).payload == b"west~123"
+    assert reported(reply, DbConnect("w-1")).payload == b"west~123"
     (forward,) = core.client_sent(b"a", asked(Get("k"), 2, "west~123"), 0.0)
     assert isinstance(forward, SendToUpstream)
     assert (forward.upstream, CLASSIC.decode_request(forward.frames).uid) == ("west", "123")
     (reply,) = core.client_sent(b"a", asked(Get("k"), 3, "123"), 0.0)
-    assert told(reply).message == "Database 123 doesn't exist"
+    assert reported(reply).message == "Database 123 doesn't exist"
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_a_pipeline_is_passed_on_as_one_and_interceptors_see_its_commands():
     (forward,) = core.client_sent(b"a", asked(pipeline, 5), 0.0)
     assert CLASSIC.decode_request(forward.frames).command == Pipeline([Get("a"), Get("b")])
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, [b"1", b"2"]), 0.0)
-    answer = told(reply, pipeline)
+    answer = reported(reply, pipeline)
     one, refused, two = answer.payload
     assert (one, refused.code, two, answer.id) == (b"1", ErrorCode.OS, b"2", 5)
 
@@ -341,7 +341,7 @@ def test_a_pipeline_whose_upstream_is_silent_is_answered_in_time(interceptors):
     pipeline = Pipeline([Get("a"), Get("b")])
     core.client_sent(b"a", asked(pipeline, 5), 0.0)
     replies = [action for action in core.on_timer(5.0) if isinstance(action, SendToClient)]
-    answers = [told(reply, pipeline) for reply in replies]
+    answers = [reported(reply, pipeline) for reply in replies]
     outcomes = answers[0].payload or answers
     assert {(outcome.code, outcome.message) for outcome in outcomes} == {
         (ErrorCode.RUNTIME, "proxy: no answer from upstream within 5.0 s")
@@ -380,7 +380,7 @@ def test_each_answer_makes_room_for_the_next_until_all_are_answered(interceptors
         for action in core.upstream_sent("up", 0, answer_to(under_way.pop(0), b"v"), 0.0):
             (answered if isinstance(action, SendToClient) else under_way).append(action)
         assert len(under_way) <= share
-    assert [told(reply).id for reply in answered] == list(range(1, 501))
+    assert [reported(reply).id for reply in answered] == list(range(1, 501))
     assert core.unanswered == 0
 
 
@@ -409,7 +409,7 @@ def test_nonsense_behind_a_request_without_an_id_does_not_fill_the_stack():
     for _ in range(999):
         assert core.client_sent(b"old", [b"\xc1"], 0.0) == []
     answers = core.upstream_sent("up", 0, answer_to(first, b"v"), 0.0)
-    assert told(answers[0]).payload == b"v"
+    assert reported(answers[0]).payload == b"v"
     assert len(answers) == 1000
     assert core.unanswered == 0
 
@@ -423,7 +423,7 @@ def test_nothing_more_goes_on_of_a_client_that_does_not_read_until_it_does(inter
     assert core.blocked[b"deaf"].queued_bytes > 72 * 1024
     assert core.unanswered == 0, "those behind a client that may never read do not count"
     answers = [core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0) for forward in under_way]
-    assert [told(reply).id for reply, *_ in answers] == list(range(1, share + 1))
+    assert [reported(reply).id for reply, *_ in answers] == list(range(1, share + 1))
     assert answers[-1][1:] == [ResumeReading("up", 0)], "the connection can be another's"
     released = core.client_unblocked(b"deaf", 0.0)
     assert len(released) == 16
@@ -442,7 +442,7 @@ def test_a_client_that_reads_again_gets_what_was_on_its_way():
     assert core.client_blocked(b"slow") == []
     assert core.client_unblocked(b"slow", 0.0) == [ResumeReading("up", 0)]
     (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
-    assert told(reply).payload == b"v"
+    assert reported(reply).payload == b"v"
 
 
 def test_each_client_with_requests_in_flight_has_its_own_connection():
@@ -526,11 +526,11 @@ def test_on_a_shared_connection_each_client_gets_its_answers_and_ids(interceptor
     (first,) = gets(core, b"0", [1])
     assert gets(core, b"1", [1]) == [], "while it may be an old server, which would take one at a time"
     reply, *under_way = core.upstream_sent("up", 0, answer_to(first, b"0"), 0.0)
-    assert (reply.identity, told(reply).payload) == (b"0", b"0")
+    assert (reply.identity, reported(reply).payload) == (b"0", b"0")
     under_way += [forward for n in range(2, 10) for forward in gets(core, b"%d" % n, [1])]
     assert {forward.connection for forward in under_way} == {0}
     replies = [core.upstream_sent("up", 0, answer_to(one, b"%d" % n), 0.0)[0] for n, one in enumerate(under_way, 1)]
-    assert [(reply.identity, told(reply).payload, told(reply).id) for reply in replies] == [
+    assert [(reply.identity, reported(reply).payload, reported(reply).id) for reply in replies] == [
         (b"%d" % n, b"%d" % n, 1) for n in range(1, 10)
     ]
     assert core.unanswered == 0
@@ -546,7 +546,7 @@ def test_a_paused_connection_is_read_while_one_of_its_clients_reads(interceptors
         resume, forward = gets(core, b"good", [number])
         assert resume == ResumeReading("up", 0)
         reply, rest = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
-        assert (reply.identity, told(reply).payload, told(reply).id) == (b"good", b"v", number)
+        assert (reply.identity, reported(reply).payload, reported(reply).id) == (b"good", b"v", number)
         assert rest == PauseReading("up", 0)
     resume, follows = core.client_unblocked(b"deaf", 0.0)
     assert resume == ResumeReading("up", 0)
@@ -563,7 +563,7 @@ def test_a_client_dropped_on_a_shared_connection_costs_no_other_answers():
     assert core.client_blocked(b"deaf") == core.discard_client(b"deaf", 0.0) == []
     assert core.upstream_sent("up", 0, answer_to(lost, b"v"), 0.0)[0].identity == b"deaf"
     (reply,) = core.upstream_sent("up", 0, answer_to(kept, b"v"), 0.0)
-    assert (reply.identity, told(reply).payload) == (b"good", b"v")
+    assert (reply.identity, reported(reply).payload) == (b"good", b"v")
     assert core.unanswered == 0
 
 
@@ -581,7 +581,7 @@ def test_a_client_that_is_given_up_leaves_nothing_behind(interceptors, share):
     core.client_blocked(b"gone")
     renew, *replies = core.discard_client(b"gone", 0.0)
     assert renew == ResetConnection("up", 0)
-    assert {told(reply).message for reply in replies} == {"proxy: the client does not read"}
+    assert {reported(reply).message for reply in replies} == {"proxy: the client does not read"}
     assert len(replies) == len(under_way) == share
     assert core.unanswered == 0
     assert not core.blocked
@@ -681,7 +681,7 @@ def test_a_second_answer_is_dropped_whatever_ids_clients_have(interceptors, conn
             for _ in range(2):
                 act(core.upstream_sent("up", forward.connection, answer, 0.0))
     replies = [action for action in taken if isinstance(action, SendToClient)]
-    assert [told(reply).payload for reply in replies] == [b"of " + reply.identity for reply in replies]
+    assert [reported(reply).payload for reply in replies] == [b"of " + reply.identity for reply in replies]
     assert len(replies) == 59
     assert core.unanswered == 0
 
@@ -693,7 +693,7 @@ def test_ids_upstream_are_the_proxy_s_and_none_comes_twice(interceptors):
         (forward,) = core.client_sent(b"a", asked(Get("k"), number), 0.0)
         seen.append(CLASSIC.decode_request(forward.frames).id)
         (reply,) = core.upstream_sent("up", 0, answer_to(forward, b"v"), 0.0)
-        assert told(reply).id == number
+        assert reported(reply).id == number
     assert seen == sorted(set(seen))
     assert not {77, 1, 1 << 32, (1 << 64) - 1} & set(seen)
 
@@ -707,9 +707,9 @@ def test_a_connection_with_an_answer_too_many_ends_when_all_is_answered(intercep
     (third,) = core.client_sent(b"a", asked(Get("k"), 3), 0.0)
     assert (first.connection, second.connection, third.connection) == (0, 0, 1)
     reply, renew = core.upstream_sent("up", 0, answer_to(second, b"w"), 0.0)
-    assert (told(reply).payload, renew) == (b"w", ResetConnection("up", 0))
+    assert (reported(reply).payload, renew) == (b"w", ResetConnection("up", 0))
     (reply,) = core.upstream_sent("up", 1, answer_to(third, b"x"), 0.0)
-    assert told(reply).payload == b"x"
+    assert reported(reply).payload == b"x"
 
 
 @pytest.mark.parametrize("interceptors", [[], [watching]])
@@ -722,4 +722,4 @@ def test_a_connection_of_no_more_use_goes_when_the_last_in_flight_is_late(interc
     assert sorted(type(action).__name__ for action in actions) == ["ResetConnection", "SendToClient"]
     (again,) = core.client_sent(b"a", asked(Get("k"), 3), 10.0)
     (reply,) = core.upstream_sent("up", again.connection, answer_to(again, b"x"), 10.0)
-    assert told(reply).payload == b"x"
+    assert reported(reply).payload == b"x"

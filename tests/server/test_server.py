@@ -27,7 +27,7 @@ def test_requests_without_ids_keep_their_order_behind_a_slow_one(raw, gated):
         for command in commands:
             client.ask(command)
         gated.entered.acquire()
-        gated.gate.set()
+        gated.resume.set()
         answers = [client.answer(command).payload for command in commands]
     assert answers == [[[b"slow 1", b""]], b"a", [[b"slow 2", b""]], b"b", b"c"]
 
@@ -38,7 +38,7 @@ def test_a_request_with_an_id_overtakes_a_slow_one(raw, gated):
         client.ask(Range("slow"), id=1)
         client.ask(Get("quick"), id=2)
         assert client.answer(Get("quick")).id == 2
-        gated.gate.set()
+        gated.resume.set()
         assert client.answer(Range()).id == 1
 
 
@@ -49,7 +49,7 @@ def test_a_request_with_an_id_overtakes_those_without(raw, gated):
         client.ask(Get("waits"))
         client.ask(Get("quick"), id=2)
         assert client.answer(Get("quick")).payload == b"quick"
-        gated.gate.set()
+        gated.resume.set()
         assert client.answer(Range()).payload == [[b"slow", b""]]
         assert client.answer(Get("waits")).payload == b"waits"
 
@@ -60,7 +60,7 @@ def test_malformed_messages_keep_the_order_too(raw, gated):
         client.ask(Range("slow"))
         client.send(b"garbage")
         gated.entered.acquire()
-        gated.gate.set()
+        gated.resume.set()
         assert client.answer(Range()).payload == [[b"slow", b""]]
         assert client.answer(Range()).message
 
@@ -72,11 +72,11 @@ def test_a_slow_request_of_one_client_does_not_hold_another(raw, gated):
         gated.entered.acquire()
         quick.ask(Get("quick"))
         assert quick.answer(Get("")).payload == b"quick"
-        gated.gate.set()
+        gated.resume.set()
 
 
 def test_after_a_slow_request_the_client_waits_no_longer(raw, gated):
-    gated.gate.set()
+    gated.resume.set()
     with serve(gated) as server:
         client = raw(server.urls[0])
         for i in range(3):
@@ -104,7 +104,7 @@ def test_stopping_answers_what_was_taken(raw, gated):
         client.ask(Get("taken"), id=1)
         assert client.answer(Get("")).payload == b"taken"
         server.stop()
-        gated.gate.set()
+        gated.resume.set()
     assert client.answer(Range()).payload == [[b"slow", b""]]
     assert client.answer(Get("")).payload == b"behind it"
     assert gated.closed
@@ -126,7 +126,7 @@ def test_a_server_at_its_request_limit_reads_nothing_until_it_answers(raw, gated
             client.ask(Range(f"{i}"), id=i)
         gated.entered.acquire()
         assert server.unanswered <= 1
-        gated.gate.set()
+        gated.resume.set()
         assert sorted(client.answer(Range()).id for _ in range(20)) == list(range(20))
 
 
@@ -135,21 +135,21 @@ def test_a_server_above_its_backlog_goes_on_sending_what_others_are_to_get(raw, 
         Server(gated, [ANY_PORT], server_limits=ServerLimits(max_requests=1)) as server,
         plain_client(server.urls[0]) as reader,
     ):
-        for piece in encode_message(CODEC.encode_request(Request(Get(bytes(32 << 20)), id=1))):
-            reader.sendall(piece)
+        for chunk in encode_message(CODEC.encode_request(Request(Get(bytes(32 << 20)), id=1))):
+            reader.sendall(chunk)
         receive_exactly(reader, 1000)  # the answer has begun to leave, and cannot leave at once
         raw(server.urls[0]).ask(Range("slow"))
         gated.entered.acquire()
-        reader.settimeout(10.0)  # the gate opens after 20
+        reader.settimeout(10.0)  # the application goes on after 20
         receive_exactly(reader, (32 << 20) - 1000)
-        gated.gate.set()
+        gated.resume.set()
 
 
 def blocked_client(url):
     """A client that does not read an answer of 16 MB, of which some is there."""
     client = plain_client(url)
-    for piece in encode_message(CODEC.encode_request(Request(Get(bytes(16 << 20)), id=1))):
-        client.sendall(piece)
+    for chunk in encode_message(CODEC.encode_request(Request(Get(bytes(16 << 20)), id=1))):
+        client.sendall(chunk)
     receive_exactly(client, 1000)
     return client
 
@@ -176,9 +176,9 @@ def test_all_clients_that_read_again_are_served_in_turns(gated, monkeypatch):
     monkeypatch.setattr(f"{budget}.available_to", lambda *_: 1 << 62)
     with Server(gated, [ANY_PORT], server_limits=ServerLimits(max_unsent_bytes=1 << 20)) as server:
         clients = [blocked_client(server.urls[0]) for _ in range(3)]
-        parked = encode_frame(CODEC.encode_request(Request(Get("parked"), id=2))[0])
+        queued = encode_frame(CODEC.encode_request(Request(Get("parked"), id=2))[0])
         for client in clients:
-            client.sendall(parked)
+            client.sendall(queued)
         answers = []
         for client in clients:
             with client:

@@ -67,8 +67,8 @@ def connected(line):
 def send_without_end(line, deadline):
     """Sends frames of one message, up to 300 MB of them."""
     for _ in range(300):
-        for piece in line._encode([b"x" * 100_000] * 11)[:-1]:  # the last one has no MORE
-            line._send_rest(memoryview(piece), deadline)
+        for chunk in line._encode([b"x" * 100_000] * 11)[:-1]:  # the last one has no MORE
+            line._send_rest(memoryview(chunk), deadline)
 
 
 def of_elements(element, size):

@@ -91,9 +91,9 @@ def environment(home, **more):
 def run2(home, program, *args, stdin="", timeout=60, cwd=None, **environ):
     """Run a program of Python 2.7 to its end; files, not pipes, as a process of its own may outlive it."""
     out, err = Path(home) / "out.txt", Path(home) / "err.txt"
-    told = Path(home) / "in.txt"
-    told.write_text(stdin)
-    with told.open() as input, out.open("wb") as output, err.open("wb") as errors:
+    reported = Path(home) / "in.txt"
+    reported.write_text(stdin)
+    with reported.open() as input, out.open("wb") as output, err.open("wb") as errors:
         ran = subprocess.run(
             [python2(), "-c", textwrap.dedent(program), *map(str, args)],
             check=False,

@@ -116,10 +116,10 @@ class RaisesErrorsOfTheSystem(Good):
         self._socket.settimeout(plain.seconds(deadline))
         data = b""
         while len(data) < size:
-            piece = self._socket.recv(size - len(data))
-            if not piece:
+            chunk = self._socket.recv(size - len(data))
+            if not chunk:
                 raise ConnectionResetError("the connection ended")
-            data += piece
+            data += chunk
         return data
 
 
@@ -250,12 +250,12 @@ class SendsAtOnce(AsyncGood):
             return False
         made = socket.socket(fileno=socket.dup(self._transport.get_extra_info("socket").fileno()))
         with made:
-            for piece in (plain.pack(frames)[at : at + 4096] for at in range(0, 1 << 30, 4096)):
-                if not piece:
+            for chunk in (plain.pack(frames)[at : at + 4096] for at in range(0, 1 << 30, 4096)):
+                if not chunk:
                     break
                 while True:
                     try:
-                        made.sendall(piece)
+                        made.sendall(chunk)
                         break
                     except BlockingIOError:
                         time.sleep(0.01)

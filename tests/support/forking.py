@@ -20,8 +20,8 @@ def warn_as_later_pythons_do():
     fork = os.fork
 
     def warning():
-        said = "is multi-threaded, use of fork() may lead to deadlocks in the child."
-        warnings.warn(f"This process (pid={os.getpid()}) {said}", DeprecationWarning, stacklevel=2)
+        stated = "is multi-threaded, use of fork() may lead to deadlocks in the child."
+        warnings.warn(f"This process (pid={os.getpid()}) {stated}", DeprecationWarning, stacklevel=2)
         return fork()
 
     os.fork = warning

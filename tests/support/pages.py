@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from support.optional import unwrap
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def output(path, *args, cwd=None):
     command = [sys.executable, "-X", "dev", "-W", "error", str(ROOT / path), *map(str, args)]
     environment = {name: value for name, value in os.environ.items() if name != "ELEVATOR_URL"}
     ran = subprocess.run(
-        command, capture_output=True, text=True, timeout=PATIENCE, cwd=cwd, env=environment, check=False
+        command, capture_output=True, text=True, timeout=WAIT_TIMEOUT, cwd=cwd, env=environment, check=False
     )
     assert ran.returncode == 0, ran.stderr
     assert [line for line in ran.stderr.splitlines() if not SLOW.search(line)] == []

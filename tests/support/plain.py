@@ -20,9 +20,9 @@ def plain_client(url: str) -> socket.socket:
 
 def receive_exactly(connection: socket.socket, size: int) -> bytes:
     """So many bytes."""
-    pieces = []
+    chunks = []
     while size:
-        pieces.append(connection.recv(min(size, 1 << 20)))
-        assert pieces[-1], "the connection ended"
-        size -= len(pieces[-1])
-    return b"".join(pieces)
+        chunks.append(connection.recv(min(size, 1 << 20)))
+        assert chunks[-1], "the connection ended"
+        size -= len(chunks[-1])
+    return b"".join(chunks)

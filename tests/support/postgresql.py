@@ -16,7 +16,7 @@ from support.eventually import eventually
 from support.ports import reserve_port
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
-NOBODY = 65534
+UNPRIVILEGED = 65534
 ROLE = "elevator"
 _CONFIGURATION = """
 listen_addresses = '127.0.0.1'
@@ -47,14 +47,14 @@ class UnprivilegedArguments(TypedDict, total=False):
 
 def unprivileged() -> UnprivilegedArguments:
     """Return the arguments of ``Popen`` for a process that is not root's; PostgreSQL refuses to be."""
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    return {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def private_directory(prefix: str, parent: Path | None = None) -> Path:
     """Return a new directory of the unprivileged user."""
     directory = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     if os.geteuid() == 0:
-        os.chown(directory, NOBODY, NOBODY)
+        os.chown(directory, UNPRIVILEGED, UNPRIVILEGED)
     return directory
 
 

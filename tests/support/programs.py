@@ -7,7 +7,7 @@ import textwrap
 
 from attrs import frozen
 
-PATIENCE = 250.0
+WAIT_TIMEOUT = 250.0
 """Seconds to wait for the end of a program, less than the suite lets a test run: a loaded machine takes long for any."""
 
 STRICT = ("-X", "faulthandler", "-W", "error::ResourceWarning")
@@ -33,7 +33,7 @@ def start(program, *args, options=STRICT, measured=True):
     )
 
 
-def finish(process, timeout=PATIENCE):
+def finish(process, timeout=WAIT_TIMEOUT):
     """Waits for its end, and gives what came of it."""
     with process:
         try:
@@ -45,6 +45,6 @@ def finish(process, timeout=PATIENCE):
     return Ran(process.returncode, out, err)
 
 
-def run(program, *args, options=STRICT, timeout=PATIENCE, measured=True):
+def run(program, *args, options=STRICT, timeout=WAIT_TIMEOUT, measured=True):
     """Runs a program to its end."""
     return finish(start(program, *args, options=options, measured=measured), timeout)

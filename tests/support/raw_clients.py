@@ -45,12 +45,12 @@ class Raw:
 
 
 class Gated:
-    """Answers every command with its own key; a RANGE is slow, and waits until the gate is open."""
+    """Answers every command with its own key; a RANGE is slow, and waits for the event ``resume``."""
 
     maintenance_interval = None
 
     def __init__(self) -> None:
-        self.gate = threading.Event()
+        self.resume = threading.Event()
         self.entered = threading.Semaphore(0)
         self.asked: list[bytes] = []
         self.closed = False
@@ -62,7 +62,7 @@ class Gated:
     def __call__(self, request: Request) -> Response:
         if isinstance(request.command, Range):
             self.entered.release()
-            self.gate.wait(20)
+            self.resume.wait(20)
             return Response([[request.command.start, b""]], id=request.id)
         command: Any = request.command
         self.asked.append(command.key[:100])
@@ -79,7 +79,7 @@ class Gated:
 def gated() -> Iterator[Gated]:
     application = Gated()
     yield application
-    application.gate.set()
+    application.resume.set()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 import pyelevator.testing
 from support.pages import ROOT
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 pytest_plugins = ["pytester"]
 
@@ -131,7 +131,9 @@ def test_the_plugin_costs_a_run_without_it_no_import_of_the_client():
     program = (
         "import sys, pyelevator.testing.plugin\nprint([m for m in ('attrs', 'hypothesis', 'zmq') if m in sys.modules])"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=WAIT_TIMEOUT
+    )
     assert ran.stdout == "[]\n"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from support.foreign_transports import ASYNC, BASIC, DEADLINES, FAULTS
 from support.pages import ROOT
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 MODULE = '''
 import pytest
@@ -16,7 +16,7 @@ from pyelevator.application import Application
 from pyelevator.testing import transports, unruly
 from support import foreign_transports as foreign
 
-unruly.HANG_TIMEOUT = {patience}
+unruly.HANG_TIMEOUT = {wait_timeout}
 
 
 class _Served:
@@ -43,14 +43,14 @@ def suite(name, transport):
 '''
 
 
-def run(tmp_path, classes, tests, patience, *options):
+def run(tmp_path, classes, tests, wait_timeout, *options):
     """The names of the tests that failed, and what pytest said."""
     module = tmp_path / "test_foreign.py"
-    module.write_text(MODULE.format(patience=patience) + classes)
+    module.write_text(MODULE.format(wait_timeout=wait_timeout) + classes)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short"]
     command += ["-c", str(tmp_path / "pytest.ini"), *options, *(f"{module}::{test}" for test in tests)]
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}/tests {ROOT}/src\n")
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path)
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WAIT_TIMEOUT, cwd=tmp_path)
     return set(re.findall(r"^(?:FAILED|ERROR) \S*?::(\S+)", ran.stdout, re.MULTILINE)), ran.stdout
 
 
@@ -58,9 +58,9 @@ def run(tmp_path, classes, tests, patience, *options):
     ("transport", "suite"), [("Good", BASIC), ("Good", DEADLINES), ("AsyncGood", ASYNC)], ids=["basic", "sync", "async"]
 )
 def test_a_sound_third_party_transport_passes(tmp_path, transport, suite):
-    failed, said = run(tmp_path, f"Test = suite('{suite}', foreign.{transport})\n", ["Test"], 20)
-    assert failed == set(), said
-    assert " passed" in said
+    failed, stated = run(tmp_path, f"Test = suite('{suite}', foreign.{transport})\n", ["Test"], 20)
+    assert failed == set(), stated
+    assert " passed" in stated
 
 
 @pytest.mark.parametrize("suite", [BASIC, DEADLINES, ASYNC])
@@ -69,8 +69,8 @@ def test_each_bad_transport_fails_at_the_test_that_names_its_fault(tmp_path, sui
     faults = {transport.__name__: test for transport, at, test in FAULTS if at == suite}
     classes = "".join(f"Test{name} = suite('{suite}', foreign.{name})\n" for name in faults)
     tests = {f"Test{name}::{test}" for name, test in faults.items()}
-    failed, said = run(tmp_path, classes, sorted(tests), 4, "--numprocesses=3")
-    assert failed == tests, said
+    failed, stated = run(tmp_path, classes, sorted(tests), 4, "--numprocesses=3")
+    assert failed == tests, stated
 
 
 def test_every_test_of_an_unruly_peer_that_is_named_exists():

@@ -131,23 +131,25 @@ class Calls:
         """Makes random calls with random timeouts, one after the other; a third of them is cancelled after half."""
         dice = Random(seed)
 
-        async def within(call: Callable[[], Awaitable[Any]], patience: float | None) -> Any:
-            return await asyncio.wait_for(call(), patience)
+        async def within(call: Callable[[], Awaitable[Any]], wait_timeout: float | None) -> Any:
+            return await asyncio.wait_for(call(), wait_timeout)
 
         for what, call, timeout, expected in random_calls(client, seed, calls, timeouts):
-            patience = timeout / 2 if dice.random() < 1 / 3 else None
-            await self.make_async(what, partial(within, call, patience), timeout, expected)
+            wait_timeout = timeout / 2 if dice.random() < 1 / 3 else None
+            await self.make_async(what, partial(within, call, wait_timeout), timeout, expected)
 
     def figures(self) -> tuple[str, ...]:
         """As ``COLUMNS`` say."""
-        late = [max(0.0, seconds) for seconds in self.overshoots]
-        within = sum(seconds <= 0.05 for seconds in late) / len(late)
-        counts = map(count, (len(late), self.timeouts, self.right))
-        return *counts, ms(max(late)), ms(percentile(late, 99)), f"{within:.2%}"
+        exceeded = [max(0.0, seconds) for seconds in self.overshoots]
+        within = sum(seconds <= 0.05 for seconds in exceeded) / len(exceeded)
+        counts = map(count, (len(exceeded), self.timeouts, self.right))
+        return *counts, ms(max(exceeded)), ms(percentile(exceeded, 99)), f"{within:.2%}"
 
     def violations(self, what: str) -> list[str]:
-        late = [f"a call ended {ms(max(self.overshoots))} after its timeout"] if max(self.overshoots) > BOUND else []
-        return [f"{what}: {wrong}" for wrong in [*self.wrong[:5], *late]]
+        exceeded = (
+            [f"a call ended {ms(max(self.overshoots))} after its timeout"] if max(self.overshoots) > BOUND else []
+        )
+        return [f"{what}: {wrong}" for wrong in [*self.wrong[:5], *exceeded]]
 
 
 def random_calls(

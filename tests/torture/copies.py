@@ -38,7 +38,7 @@ class Copies:
     acknowledged: int = 0
     tried: int = 0
     killed: Counter[str] = field(factory=Counter)
-    whole: Counter[str] = field(factory=Counter)
+    compared: Counter[str] = field(factory=Counter)
     violations: list[str] = field(factory=list)
 
     def client(self, database: str | None = SOURCE) -> Elevator[str]:
@@ -60,7 +60,7 @@ class Copies:
     def check(self, what: str, pairs: Mapping[str, str], since: int) -> None:
         """Compares a copy with the history: all keys, in one version that was there during the copy."""
         versions = sorted({int(value.rstrip("x")) for value in pairs.values()})
-        self.whole[what] += 1
+        self.compared[what] += 1
         if sorted(pairs) != KEYS or len(versions) != 1 or not since <= versions[0] <= self.tried:
             self.violations.append(f"a {what} of version {since} to {self.tried}: {len(pairs)} keys of {versions[:5]}")
 
@@ -167,8 +167,8 @@ def run(folder: Path, *, kills: int, seed: int = 1) -> Findings:
         {
             "servers killed during a backup": count(attempt.killed["server"]),
             "dumps and loads killed": count(attempt.killed["client"]),
-            "complete backups compared": count(attempt.whole["backup"]),
-            "dumps that were loaded and compared": count(attempt.whole["dump and load"]),
+            "complete backups compared": count(attempt.compared["backup"]),
+            "dumps that were loaded and compared": count(attempt.compared["dump and load"]),
             "versions written meanwhile": count(attempt.tried),
             "copies torn, of two moments, or too old": count(len(attempt.violations)),
         },

@@ -310,7 +310,7 @@ class Result:
 COLUMNS: Final = ("server", "calls", "reads", "of unknown outcome", "histories", "checked in", "not linearizable")
 
 
-def judge(history: Sequence[Operation]) -> Result:
+def check(history: Sequence[Operation]) -> Result:
     """Checks a history, key by key as far as its batches allow."""
     start = time.monotonic()
     parts = groups(history)
@@ -333,7 +333,7 @@ def attempt(folder: Path, weather: Weather, seconds: float, seed: int) -> Result
     """Records with a new server, and checks."""
     with ServerProcess(folder) as server, weather.trouble(server):
         history = record_all(server.urls[0].partition("://")[2], seconds, weather.timeout, seed)
-    return judge(history)
+    return check(history)
 
 
 def recorded(folder: Path, weather: Weather, seconds: float, seed: int) -> Result:

@@ -59,7 +59,7 @@ class Slot:
                     batch.Put(key, content[key]) if key in content else batch.Delete(key)
         self.acknowledged = self.latest
 
-    def judge(self, there: Mapping[str, str]) -> str | None:
+    def check(self, there: Mapping[str, str]) -> str | None:
         """Compares with what is there after a restart, and takes it as acknowledged; what is wrong, or None."""
         allowed = {self.acknowledged} | ({self.doubtful} if self.doubtful is not None else set())
         self.doubtful = None
@@ -185,7 +185,7 @@ class Kills:
         self.checked += len(there)
         for slot in [slot for writer in self.writers for slot in writer.slots]:
             before, doubtful = slot.acknowledged, slot.doubtful
-            wrong = slot.judge({key: there.pop(key) for key in slot.keys if key in there})
+            wrong = slot.check({key: there.pop(key) for key in slot.keys if key in there})
             self.violations += [f"kill {number}: {wrong}"] if wrong else []
             self.doubts += doubtful is not None
             self.executed += slot.acknowledged != before

@@ -12,7 +12,7 @@ from pyelevator import AsyncElevator, Elevator
 from pyelevator.client.options import TypedOptions
 from torture.calls import PAIRS, Calls, Client, fill, in_tasks, in_threads
 from torture.report import Findings, count
-from torture.unruly import MANNERS, Manners, Unruly, unruly
+from torture.unruly import BEHAVIOURS, Behaviour, Unruly, unruly
 
 OWN: Final = 5
 """Keys of each thread at a time, which only it writes: it must read what it wrote."""
@@ -30,7 +30,7 @@ class Result:
     def figures(self) -> tuple[str, ...]:
         server, calls = self.server, self.calls
         counts = (len(calls.overshoots), calls.right, calls.timeouts)
-        did = (server.replies, server.late, server.reordered, server.doubled)
+        did = (server.replies, server.delayed, server.reordered, server.doubled)
         return *map(count, (*counts, *did)), str(len(calls.wrong))
 
 
@@ -65,24 +65,24 @@ def _own(client: Client, known: dict[int, tuple[str, str]], slot: int, word: str
         known[slot] = key, word
 
 
-def attempt(manners: Manners, calls: int, seed: int) -> Result:
-    """Makes calls to a server with these manners; timeouts are as long as its longest delay, or shorter."""
-    with unruly(manners, seed) as server:
+def attempt(behaviour: Behaviour, calls: int, seed: int) -> Result:
+    """Makes calls to a server that behaves like that; timeouts are as long as its longest delay, or shorter."""
+    with unruly(behaviour, seed) as server:
         address = server.url.partition("://")[2]
-        options: TypedOptions = {"endpoint": address, "dialect": manners.dialect, "timeout": 20.0}
+        options: TypedOptions = {"endpoint": address, "dialect": behaviour.dialect, "timeout": 20.0}
         few: TypedOptions = {**options, "max_connections": 3}
         with Elevator(**few) as shared, Elevator(**options) as other:
             fill(shared)
-            made = in_threads(partial(work, (shared, other), calls, manners.latest, seed))
+            made = in_threads(partial(work, (shared, other), calls, behaviour.latest, seed))
     return Result(made, server)
 
 
-def attempt_async(manners: Manners, calls: int, seed: int) -> Result:
+def attempt_async(behaviour: Behaviour, calls: int, seed: int) -> Result:
     """The same with tasks that share one async client; some calls are cancelled."""
-    with unruly(manners, seed) as server:
+    with unruly(behaviour, seed) as server:
         options: TypedOptions = {
             "endpoint": server.url.partition("://")[2],
-            "dialect": manners.dialect,
+            "dialect": behaviour.dialect,
             "timeout": 20.0,
         }
         with Elevator(**options) as client:
@@ -91,23 +91,23 @@ def attempt_async(manners: Manners, calls: int, seed: int) -> Result:
         async def tasks() -> Calls:
             async with AsyncElevator(**options) as client:
                 await client.ping()
-                timeouts = (0.001, manners.latest)
+                timeouts = (0.001, behaviour.latest)
                 return await in_tasks(lambda part, i: part.some_async(client, seed * 100 + i, calls, timeouts), TASKS)
 
         made = asyncio.run(tasks())
     return Result(made, server)
 
 
-def run(*, calls: int, manners: Mapping[str, Manners] = MANNERS, seed: int = 1) -> Findings:
+def run(*, calls: int, behaviours: Mapping[str, Behaviour] = BEHAVIOURS, seed: int = 1) -> Findings:
     """Makes ``4 * calls`` calls to each of the unruly servers, from threads, and as many from tasks.
 
     Args:
         calls: of each thread; a task makes a quarter of it.
-        manners: of each server, by name.
+        behaviours: of each server, by name.
         seed: of the calls, their timeouts, and what the server does to the replies.
     """
-    results = {f"{what}, threads": attempt(manner, calls, seed) for what, manner in manners.items()}
-    results |= {f"{what}, tasks": attempt_async(manner, calls // 4, seed) for what, manner in manners.items()}
+    results = {f"{what}, threads": attempt(behaviour, calls, seed) for what, behaviour in behaviours.items()}
+    results |= {f"{what}, tasks": attempt_async(behaviour, calls // 4, seed) for what, behaviour in behaviours.items()}
     violations = [wrong for what, result in results.items() for wrong in result.calls.violations(what)]
     violations += [f"{what}: no call got an answer" for what, result in results.items() if not result.calls.right]
     return Findings(

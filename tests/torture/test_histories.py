@@ -64,7 +64,7 @@ def test_an_increment_that_adds_twice_is_found_out(monkeypatch):
     monkeypatch.setattr(Elevator, "Increment", twice)
     with Elevator(transport="fake") as client:
         history = [unwrap(histories.call(client, "Increment", ("0/a", "0/b"), "w")) for _ in range(10)]
-    assert histories.judge(history).broken
+    assert histories.check(history).broken
 
 
 def test_a_check_that_did_not_hold_and_was_written_is_found_out(monkeypatch):
@@ -75,12 +75,12 @@ def test_a_check_that_did_not_hold_and_was_written_is_found_out(monkeypatch):
     monkeypatch.setattr(Elevator, "PutIfAbsent", careless)
     with Elevator(transport="fake") as client:
         history = [unwrap(histories.call(client, "PutIfAbsent", ("0/a", "0/b"), word)) for word in "ab"]
-    assert histories.judge(history).broken
+    assert histories.check(history).broken
 
 
 def test_a_history_that_no_order_explains_is_shown():
     history = [Operation(0.0, 1.0, writes={"k": "a"}), Operation(2.0, 3.0, reads={"k": None})]
-    result = histories.judge([*history, Operation(0, 1, writes={"l": "b"})])
+    result = histories.check([*history, Operation(0, 1, writes={"l": "b"})])
     assert (result.groups, result.broken) == (2, [history])
     assert histories.shown(history) == "0.0 ms to 1,000.0 ms wrote {'k': 'a'}; 2,000.0 ms to 3,000.0 ms saw {'k': None}"
 
@@ -91,4 +91,4 @@ def test_a_write_that_was_acknowledged_and_not_executed_is_found_out(monkeypatch
     with Elevator(transport="fake") as client:
         now = time.monotonic()
         history = histories.record(client, "one", now, now + 0.2)
-    assert histories.judge(history).broken
+    assert histories.check(history).broken

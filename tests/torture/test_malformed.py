@@ -30,8 +30,8 @@ def test_most_messages_are_refused_and_some_of_each_outcome_are_there():
     uid = application.catalog.uid_of("default")
     reader, outcomes = RequestDecoder(), Counter[Any]()
     for frames in islice(Grammar(1, [uid]), 5000):
-        exchange = reader.read(frames)
-        response = application(exchange.request) if exchange.request else exchange.refusal
+        incoming = reader.read(frames)
+        response = application(incoming.request) if incoming.request else incoming.refusal
         outcomes[unwrap(response).code] += 1
     assert outcomes[None] < 1000
     assert {0, 1, 2, 4, 6, 7, 8, None} <= set(outcomes)

@@ -18,7 +18,7 @@ from pyelevator.transports.sockets.listener.listener import ZmtpListener
 
 
 @frozen
-class Manners:
+class Behaviour:
     """How a server answers.
 
     Attributes:
@@ -34,10 +34,10 @@ class Manners:
     twice: float = 0.0
 
 
-MANNERS: Final[Mapping[str, Manners]] = {
-    "classic with ids": Manners(twice=0.3),
-    "classic without ids": Manners(echoes=False),
-    "flat": Manners("flat", echoes=False),
+BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
+    "classic with ids": Behaviour(twice=0.3),
+    "classic without ids": Behaviour(echoes=False),
+    "flat": Behaviour("flat", echoes=False),
 }
 
 
@@ -47,17 +47,17 @@ class Unruly:
 
     Attributes:
         url: where it listens.
-        replies, late, doubled, reordered: how many it sent; of those, after more than half of ``latest``, a second
+        replies, delayed, doubled, reordered: how many it sent; of those, after more than half of ``latest``, a second
             time, and before the reply to an earlier request.
     """
 
-    manners: Manners
+    behaviour: Behaviour
     seed: int
     listener: ZmtpListener = field(factory=lambda: ZmtpListener("tcp://127.0.0.1:0"))
     application: Application = field(factory=Application.in_memory)
     over: threading.Event = field(factory=threading.Event)
     replies: int = 0
-    late: int = 0
+    delayed: int = 0
     doubled: int = 0
     reordered: int = 0
     _codec: Codec = field(init=False)
@@ -68,7 +68,7 @@ class Unruly:
 
     @_codec.default
     def _its_codec(self) -> Codec:
-        return codec_for(self.manners.dialect)
+        return codec_for(self.behaviour.dialect)
 
     @_random.default
     def _its_random(self) -> random.Random:
@@ -92,21 +92,21 @@ class Unruly:
     def _take(self, identity: bytes, frames: Sequence[bytes]) -> None:
         request = self._codec.decode_request(frames)
         response = self.application(request)
-        if not self.manners.echoes:
+        if not self.behaviour.echoes:
             response = evolve(response, id=None, features=())
         reply = self._codec.encode_response(response, request)
         at = self._later(identity, reply)
         if request.command.verb in self._codec.answered_twice:
             self._push(at, identity, reply)
             self.doubled += 1
-        elif self._random.random() < self.manners.twice:
+        elif self._random.random() < self.behaviour.twice:
             self._later(identity, reply)
             self.doubled += 1
 
     def _later(self, identity: bytes, reply: Sequence[bytes]) -> float:
         """Keeps the reply for some moment; half of them for the next one."""
-        delay = max(0.0, self._random.uniform(-1, 1)) * self.manners.latest
-        self.late += delay > self.manners.latest / 2
+        delay = max(0.0, self._random.uniform(-1, 1)) * self.behaviour.latest
+        self.delayed += delay > self.behaviour.latest / 2
         self._push(time.monotonic() + delay, identity, reply)
         return time.monotonic() + delay
 
@@ -123,9 +123,9 @@ class Unruly:
 
 
 @contextmanager
-def unruly(manners: Manners, seed: int = 1) -> Iterator[Unruly]:
+def unruly(behaviour: Behaviour, seed: int = 1) -> Iterator[Unruly]:
     """Such a server in a thread, for as long as the block."""
-    server = Unruly(manners, seed)
+    server = Unruly(behaviour, seed)
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:

@@ -70,12 +70,12 @@ def session(stream: socket.socket, side: Protocol, talk: Callable[[], None]) -> 
 
 
 def of_their_client(context: "zmq.Context[Any]") -> dict[str, Any]:
-    with socket.create_server(("127.0.0.1", 0)) as door, context.socket(zmq.DEALER) as dealer:
+    with socket.create_server(("127.0.0.1", 0)) as listener, context.socket(zmq.DEALER) as dealer:
         dealer.set(zmq.LINGER, 0)
         dealer.curve_serverkey = KEYS.server_public_key.encode()
         dealer.curve_publickey, dealer.curve_secretkey = KEYS.public_key.encode(), KEYS.secret_key.encode()
-        dealer.connect(f"tcp://127.0.0.1:{door.getsockname()[1]}")
-        with door.accept()[0] as stream:
+        dealer.connect(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+        with listener.accept()[0] as stream:
             return session(stream, connection(Role.SERVER), lambda: send(dealer))
 
 
@@ -87,8 +87,8 @@ def of_their_server(context: "zmq.Context[Any]") -> dict[str, Any]:
         side = connection(Role.CLIENT)
 
         def talk() -> None:
-            for piece in side.encode_message([b"question"]):
-                stream.sendall(piece)
+            for chunk in side.encode_message([b"question"]):
+                stream.sendall(chunk)
             identity, question = router.recv_multipart()
             assert question == b"question"
             send(router, identity)

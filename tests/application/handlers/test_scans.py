@@ -127,20 +127,20 @@ def test_a_page_has_no_more_rows_than_one_may_have_however_small_they_are(world,
 
 @pytest.mark.parametrize("size", [0, 10, 100_000, 300_000, 1_000_000])
 def test_a_large_range_is_collected_in_chunks_of_few_rows_and_bytes(size):
-    pieces = []
+    parts = []
 
-    class Gathered(list):
+    class Collected(list):
         def extend(self, rows):
-            pieces.append(rows)
+            parts.append(rows)
             super().extend(rows)
 
     world = World()
     world.ask(Batch([(PUT, b"%04d" % number, bytes(size)) for number in range(60)]))
-    request = Request(Range(b"0000", b"9999"), world.uid, context=CallContext(row_sink=Gathered))
+    request = Request(Range(b"0000", b"9999"), world.uid, context=CallContext(row_sink=Collected))
     rows = world.application(request).payload
     assert [key for key, _ in rows if len(key) == 4] == [b"%04d" % number for number in range(60)]
-    assert [row for piece in pieces for row in piece] == rows
-    assert max(sum(len(key) + len(value) for key, value in piece[:-1]) for piece in pieces) < 256 << 10
+    assert [row for part in parts for row in part] == rows
+    assert max(sum(len(key) + len(value) for key, value in part[:-1]) for part in parts) < 256 << 10
 
 
 @pytest.mark.parametrize(

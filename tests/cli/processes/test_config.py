@@ -62,9 +62,9 @@ def test_a_mistake_is_told_with_its_place_and_exit_code_2(tmp_path, text, variab
 def test_a_mistake_in_a_url_shows_no_password(tmp_path, url, setting):
     path = tmp_path / "elevator.toml"
     path.write_text(f'data = "/x"\n{setting} = "{url}"')
-    told = [run("check", path)[2], run("check", ELEVATOR_DATA="/x", **{f"ELEVATOR_{setting.upper()}": url})[2]]
-    told.append(CliRunner().invoke(elevator, ["serve", "--data", str(tmp_path), f"--{setting}", url]).stderr)
-    for text in told:
+    reported = [run("check", path)[2], run("check", ELEVATOR_DATA="/x", **{f"ELEVATOR_{setting.upper()}": url})[2]]
+    reported.append(CliRunner().invoke(elevator, ["serve", "--data", str(tmp_path), f"--{setting}", url]).stderr)
+    for text in reported:
         assert "hunter2" not in text
         assert "...@" in text
 
@@ -76,9 +76,9 @@ KEY = "C/E<s^!kw%L4nR-a$lT9@yZ(pU:1#bQ>2&0mXv=j"
 def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path, setting):
     path = tmp_path / "elevator.toml"
     path.write_text(f'{setting} = "{KEY}"')
-    told = [run("check", path), run("check", **{"ELEVATOR_DATA": "/x", f"ELEVATOR_{setting.upper()}": KEY})]
+    reported = [run("check", path), run("check", **{"ELEVATOR_DATA": "/x", f"ELEVATOR_{setting.upper()}": KEY})]
     ran = CliRunner().invoke(elevator, ["serve", f"--{setting.replace('_', '-')}", KEY])
-    for code, out, err in (*told, (ran.exit_code, ran.stdout, ran.stderr)):
+    for code, out, err in (*reported, (ran.exit_code, ran.stdout, ran.stderr)):
         assert (code, out) == (2, "")
         assert re.search(r"elevator: .*must be|is no URL of an Elevator server", err)
         assert [part for part in (KEY, *re.split("[?#]", KEY)) if part in err] == []
@@ -150,17 +150,17 @@ def test_what_is_shown_is_a_file_with_the_same_settings(file, tmp_path):
 
 
 def test_settings_are_shown_as_json(file):
-    told = json.loads(run("show", "--config", file, "--json")[1])
-    assert told["workers"] == {"value": 8, "source": str(file)}
-    assert told["options"]["value"] == {"block_size": 8192}
-    assert told["metrics"] == {"value": None, "source": "default"}
+    reported = json.loads(run("show", "--config", file, "--json")[1])
+    assert reported["workers"] == {"value": 8, "source": str(file)}
+    assert reported["options"]["value"] == {"block_size": 8192}
+    assert reported["metrics"] == {"value": None, "source": "default"}
 
 
 def test_a_proxy_s_settings_are_shown_as_a_file_too(tmp_path):
     path = tmp_path / "proxy.toml"
     path.write_text('[[upstream]]\nname = "a"\nurl = "tcp://db.example:4141"\ndatabases = ["x-*"]\n')
-    told = tomllib.loads(run("show", "--proxy", "--config", path)[1])
-    assert told["upstream"] == [{"name": "a", "url": "tcp://db.example:4141", "databases": ["x-*"]}]
+    reported = tomllib.loads(run("show", "--proxy", "--config", path)[1])
+    assert reported["upstream"] == [{"name": "a", "url": "tcp://db.example:4141", "databases": ["x-*"]}]
     assert run("show", "--proxy", ELEVATOR_PROXY_TIMEOUT="2.5")[1].count("ELEVATOR_PROXY_TIMEOUT") == 1
 
 

@@ -57,7 +57,7 @@ def test_a_server_goes_on_answering_whatever_signals_come():
         assert process.stop() == 0
 
 
-LATE = """
+DELAYED = """
     import os, signal, sys
     from pyelevator.cli.processes.daemon import blocked_signals
 
@@ -71,7 +71,7 @@ LATE = """
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_a_signal_that_comes_late_does_not_change_how_a_process_ends(name):
-    ran = programs.run(LATE, name)
+    ran = programs.run(DELAYED, name)
     assert (ran.code, ran.out, ran.err) == (0, "ended\n", "")
 
 
@@ -227,9 +227,9 @@ def test_lines_of_a_log_file_that_cannot_be_opened_go_to_stderr(tmp_path, capsys
         path.parent.mkdir()
         logger.info("four")
     assert "one" in (tmp_path / "old" / "log").read_text()
-    said = capsys.readouterr().err
-    assert "two [the log file cannot be opened" in said
-    assert "three [the log file cannot be opened" in said
+    stated = capsys.readouterr().err
+    assert "two [the log file cannot be opened" in stated
+    assert "three [the log file cannot be opened" in stated
     assert path.read_text().endswith("four\n")
 
 

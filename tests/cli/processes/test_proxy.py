@@ -14,7 +14,7 @@ from pyelevator.cli.main import elevator
 from pyelevator.proxy import Upstream
 from pyelevator.testing.servers import ANY_PORT, serve
 from support.optional import unwrap
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 
 def test_a_proxy_process_serves_and_stops_by_sigterm():
@@ -28,7 +28,7 @@ def test_a_proxy_process_serves_and_stops_by_sigterm():
                 E.Put("k", "v", timeout=30)
                 assert E.Get("k", timeout=30) == "v"
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(WAIT_TIMEOUT) == 0
 
 
 def test_a_proxy_process_opens_all_the_files_that_it_may():
@@ -41,7 +41,7 @@ def test_a_proxy_process_opens_all_the_files_that_it_may():
         process.send_signal(signal.SIGTERM)
         assert line.startswith("serving ")
         assert limits == (hard, hard)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(WAIT_TIMEOUT) == 0
 
 
 FEW = """
@@ -69,7 +69,7 @@ def test_without_an_upstream_it_takes_the_server_of_the_environment():
             with Elevator.from_url(line.split()[1]) as E:
                 assert E.ping(timeout=30) == "PONG"
             process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(WAIT_TIMEOUT) == 0
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_an_upstream_that_is_given_counts_more_than_the_environment(given, tmp_p
         line = unwrap(process.stdout).readline()
         process.send_signal(signal.SIGTERM)
         assert line.endswith("(for tcp://127.0.0.1:9)\n")
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(WAIT_TIMEOUT) == 0
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "reported"),
     [
         ("tcp://127.0.0.1:4140/testdb", "ELEVATOR_URL is where this proxy listens, and --upstream URL is missing"),
         ("fake://", "'fake://' cannot be an upstream"),
@@ -97,10 +97,10 @@ def test_an_upstream_that_is_given_counts_more_than_the_environment(given, tmp_p
         ("", "--upstream URL is missing"),
     ],
 )
-def test_an_environment_that_names_no_server_behind_a_proxy_is_told_of(url, told):
+def test_an_environment_that_names_no_server_behind_a_proxy_is_told_of(url, reported):
     ran = CliRunner().invoke(elevator, ["proxy"], env={"ELEVATOR_URL": url})
     assert ran.exit_code == 2
-    assert told in ran.stderr
+    assert reported in ran.stderr
     assert "secret" not in ran.stderr
 
 

@@ -72,15 +72,15 @@ def programs(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     with running("serve", "--data", data, "--bind", "tcp://127.0.0.1:0", *METRICS) as (server, line):
         url = unwrap(re.search(r"tcp://\S+", line))[0]
-        with running("proxy", "--listen", "tcp://127.0.0.1:0", "--upstream", url, *METRICS) as (_, told):
-            with Elevator.from_url(unwrap(re.search(r"tcp://\S+", told))[0], timeout=WAIT) as E:
+        with running("proxy", "--listen", "tcp://127.0.0.1:0", "--upstream", url, *METRICS) as (_, reported):
+            with Elevator.from_url(unwrap(re.search(r"tcp://\S+", reported))[0], timeout=WAIT) as E:
                 E.Put("k", "v" * 1000)
                 E.MGet(["k"], fill_cache=True)
                 E.MGet(["k"])
                 with pytest.raises(KeyError):
                     E.Get("missing")
                 E.ping()  # whose answer comes when the requests before it have been counted
-                yield server, metrics_port(line), metrics_port(told)
+                yield server, metrics_port(line), metrics_port(reported)
 
 
 def test_the_server_counts_requests_by_verb_and_outcome(programs):
@@ -208,9 +208,9 @@ class Manager:
         return self.socket.recv(4096).decode().split("\n")
 
     def until(self, state):
-        while (told := self.next()[0]) != state:
+        while (reported := self.next()[0]) != state:
             pass
-        return told
+        return reported
 
 
 @pytest.fixture
@@ -241,8 +241,8 @@ def test_a_proxy_tells_the_same(manager, tmp_path):
     with running(*args, env=env) as (process, _):
         assert manager.next() == ["READY=1"]
         process.send_signal(signal.SIGHUP)
-        told = manager.next()
-        assert (told[0], told[1].split("=")[0]) == ("RELOADING=1", "MONOTONIC_USEC")
+        reported = manager.next()
+        assert (reported[0], reported[1].split("=")[0]) == ("RELOADING=1", "MONOTONIC_USEC")
         assert manager.next() == ["READY=1"]
         process.terminate()
         assert manager.next() == ["STOPPING=1"]
@@ -294,8 +294,8 @@ def test_ports_that_the_system_chose_are_printed_and_logged(args, tmp_path):
         )
         assert urllib.request.urlopen(found[2], timeout=WAIT).status == 200
         records = [json.loads(line) for line in log.read_text().splitlines()]
-    told = {record["message"].partition(" at ")[0].partition(" on ")[0]: record.get("url") for record in records}
-    assert (told["listening"], told["metrics"]) == (found[1], found[2])
+    reported = {record["message"].partition(" at ")[0].partition(" on ")[0]: record.get("url") for record in records}
+    assert (reported["listening"], reported["metrics"]) == (found[1], found[2])
 
 
 def test_logs_of_json_name_the_database_the_client_and_the_sizes(tmp_path):

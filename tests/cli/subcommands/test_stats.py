@@ -41,8 +41,8 @@ def test_figures_are_shown_as_text(url):
 
 def test_figures_are_shown_as_json_under_the_names_of_the_documentation(url):
     code, out, _ = run("stats", "--url", url, "--json")
-    told = json.loads(out)
-    assert (code, told["requests"]["PUT"]["count"], told["databases"][0]["name"]) == (0, 1, "default")
+    reported = json.loads(out)
+    assert (code, reported["requests"]["PUT"]["count"], reported["databases"][0]["name"]) == (0, 1, "default")
 
 
 def test_watching_prints_again_and_again_until_interrupted(url):
@@ -62,8 +62,8 @@ def test_the_slow_log_is_shown_as_text_and_as_json(url):
     assert put.split()[-1] == "abc"
     assert " default " in put
     code, out, _ = run("slowlog", url, "--json", "--limit", "1")
-    (told,) = [json.loads(line) for line in out.splitlines()]
-    assert {"at", "seconds", "verb", "database", "client", "request_bytes", "response_bytes"} <= told.keys()
+    (reported,) = [json.loads(line) for line in out.splitlines()]
+    assert {"at", "seconds", "verb", "database", "client", "request_bytes", "response_bytes"} <= reported.keys()
 
 
 def test_an_empty_slow_log_says_so_beside_the_output():

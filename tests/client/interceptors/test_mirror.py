@@ -97,18 +97,18 @@ def test_the_second_server_loses_the_ranges_that_were_deleted():
 class Stuck(FakeTransport):
     """Takes nothing until it is told."""
 
-    def __init__(self, application=None, gate=None):
+    def __init__(self, application=None, resume=None):
         import threading
 
         super().__init__(application)
-        self.gate = gate or threading.Event()
+        self.resume = resume or threading.Event()
 
     def send(self, frames, deadline):
-        assert self.gate.wait(30)
+        assert self.resume.wait(30)
         super().send(frames, deadline)
 
     def clone(self):
-        return Stuck(self.application, self.gate)
+        return Stuck(self.application, self.resume)
 
 
 def test_what_does_not_find_room_is_dropped_and_counted():
@@ -116,7 +116,7 @@ def test_what_does_not_find_room_is_dropped_and_counted():
     with Mirror(second, backlog=2) as mirror:
         through(mirror, lambda request: Response(), *[Request(Put(str(i), "v"), "u") for i in range(10)])
         assert mirror.dropped >= 7
-        second.gate.set()
+        second.resume.set()
 
 
 def test_a_forgotten_database_is_also_forgotten_by_the_second_server():

@@ -188,18 +188,18 @@ def test_heartbeats_do_not_change_which_connection_is_used_next(session_over):
 def test_a_connection_with_an_answer_not_yet_awaited_gets_them_too(session_over):
     session, made = session_over(Quiet())
     ask(session)
-    begun = session.send_nowait(Request(Get("k")), NEVER)
+    started = session.send_nowait(Request(Get("k")), NEVER)
     beat(session, 11)
     assert made[0].beats == [True]
-    assert begun.receive(NEVER).payload == b"v"
+    assert started.receive(NEVER).payload == b"v"
     assert idle_connections_in(pool_of(session)) == pool_of(session).connections()
 
 
 def test_a_request_given_up_during_a_heartbeat_takes_its_connection_along(session_over):
-    begun: PendingResponse
-    session, made = session_over(Quiet(during=lambda: (begun.abandon(), None)))
+    started: PendingResponse
+    session, made = session_over(Quiet(during=lambda: (started.abandon(), None)))
     ask(session)
-    begun = session.send_nowait(Request(Get("k")), NEVER)
+    started = session.send_nowait(Request(Get("k")), NEVER)
     beat(session, 11)
     assert not idle_connections_in(pool_of(session))
     assert ask(session) == b"v"
@@ -216,12 +216,12 @@ def test_an_answer_is_received_after_the_heartbeat_that_is_under_way(session_ove
 
     session, _ = session_over(Quiet(during=during))
     ask(session)
-    begun = session.send_nowait(Request(Get("k")), NEVER)
+    started = session.send_nowait(Request(Get("k")), NEVER)
     looking = threading.Thread(target=beat, args=(session, 11))
     looking.start()
     assert entered.wait(20)
     threading.Timer(0.05, leave.set).start()
-    begun.receive(NEVER)
+    started.receive(NEVER)
     order.append("answer")
     looking.join()
     assert order == ["heartbeat", "answer"]
@@ -506,7 +506,7 @@ def test_there_is_one_thread_for_all_clients_and_none_without_heartbeats(heartbe
     assert (ran.code, ran.out, ran.err) == (0, f"{threads}\n", "")
 
 
-LATE = """
+DELAYED = """
     import atexit, sys
     from pyelevator import Elevator
 
@@ -520,7 +520,7 @@ LATE = """
 
 def test_a_client_of_an_ending_interpreter_is_served():
     with serve(Application.in_memory()) as server:
-        ran = programs.run(LATE, server.urls[0])
+        ran = programs.run(DELAYED, server.urls[0])
     assert (ran.code, ran.out, ran.err) == (0, "PONG\n", "")
 
 

@@ -343,13 +343,13 @@ async def filled(E):
 def test_async_the_next_page_is_asked_for_while_the_caller_computes():
     seen = []
 
-    class Told(FakeTransport):
+    class Reported(FakeTransport):
         def answer(self, frames):
             seen.append(ClassicCodec().decode_request(frames).command.verb)
             return super().answer(frames)
 
     async def main():
-        async with AsyncElevator(transport=Told()) as E:
+        async with AsyncElevator(transport=Reported()) as E:
             await filled(E)
             seen.clear()
             it = E.RangeIter(include_value=False)
@@ -453,7 +453,7 @@ def test_async_a_cancelled_step_loses_no_rows():
 
 @pytest.mark.parametrize("turns", [0, 20])
 def test_async_what_another_event_loop_goes_on_with_lacks_nothing(turns):
-    async def begun(E):
+    async def started(E):
         async with E.WriteBatch() as batch:
             for key in KEYS:
                 batch.Put(key, key)
@@ -469,7 +469,7 @@ def test_async_what_another_event_loop_goes_on_with_lacks_nothing(turns):
         return rest
 
     E = AsyncElevator(transport=FakeTransport())
-    it, seen = run(begun(E))
+    it, seen = run(started(E))
     assert seen + run(ended(E, it)) == KEYS
 
 
@@ -492,7 +492,7 @@ def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
         ClassicCodec, "_decode_page", lambda *args, **how: order.append("unpacked") or opened(*args, **how)
     )
 
-    class Told(FakeTransport):
+    class Reported(FakeTransport):
         def to_async(self):
             connection = super().to_async()
             send = connection.send
@@ -500,7 +500,7 @@ def test_async_a_page_is_unpacked_while_the_next_one_comes(monkeypatch):
             return connection
 
     async def main():
-        async with AsyncElevator(transport=Told()) as E:
+        async with AsyncElevator(transport=Reported()) as E:
             await filled(E)
             order.clear()
             assert [pair async for pair in E.RangeIter()] == [[key, key] for key in KEYS]

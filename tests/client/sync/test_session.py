@@ -85,8 +85,8 @@ def test_one_thread_uses_one_connection():
 
 @pytest.mark.parametrize("failure", [RequestTimeout("late"), KeyboardInterrupt(), OSError("gone")])
 def test_a_connection_whose_exchange_failed_is_closed(failure):
-    late = ClassicCodec().encode_response(Response(b"late"), Request(Get("k")))
-    session, links = session_over([failure, late], [OK])
+    delayed = ClassicCodec().encode_response(Response(b"late"), Request(Get("k")))
+    session, links = session_over([failure, delayed], [OK])
     with pytest.raises(type(failure)):
         session.send(Request(Get("k")), NEVER)
     assert links[0].discards == 1
@@ -117,43 +117,43 @@ def test_nothing_is_discarded_where_nothing_was_sent():
     assert links[0].discards == 0
 
 
-class Gate(Scripted):
-    """Blocks in receive until the gate opens."""
+class Suspended(Scripted):
+    """Blocks in receive until the event ``resume``."""
 
-    def __init__(self, entered, gate):
+    def __init__(self, entered, resume):
         super().__init__()
-        self.entered, self.gate = entered, gate
+        self.entered, self.resume = entered, resume
 
     def receive(self, deadline):
         self.entered.release()
-        assert self.gate.wait(30)
+        assert self.resume.wait(30)
         return super().receive(deadline)
 
     def clone(self):
-        child = Gate(self.entered, self.gate)
+        child = Suspended(self.entered, self.resume)
         self.born.append(child)
         return child
 
 
 def busy_session(max_connections):
-    entered, gate = threading.Semaphore(0), threading.Event()
-    session = Session(Gate(entered, gate), ClassicCodec(), max_connections)
+    entered, resume = threading.Semaphore(0), threading.Event()
+    session = Session(Suspended(entered, resume), ClassicCodec(), max_connections)
     threads = [threading.Thread(target=session.send, args=(Request(Get("k")), NEVER)) for _ in range(max_connections)]
     for thread in threads:
         thread.start()
     for _ in threads:
         assert entered.acquire(timeout=30)
-    return session, gate, threads
+    return session, resume, threads
 
 
 def test_busy_threads_have_connections_of_their_own_up_to_the_limit():
-    session, gate, threads = busy_session(3)
+    session, resume, threads = busy_session(3)
     assert len(session.transport.born) == 3
     with pytest.raises(
         PoolTimeout, match=r"all 3 connections of the client were busy for 0\.05 s; raise max_connections="
     ):
         session.send(Request(Get("k")), Deadline.after(0.05))
-    gate.set()
+    resume.set()
     for thread in threads:
         thread.join()
     session.send(Request(Get("k")), NEVER)
@@ -161,11 +161,11 @@ def test_busy_threads_have_connections_of_their_own_up_to_the_limit():
 
 
 def test_a_waiting_thread_gets_the_released_connection():
-    session, gate, threads = busy_session(1)
+    session, resume, threads = busy_session(1)
     answers = []
     waiter = threading.Thread(target=lambda: answers.append(session.send(Request(Get("k")), Deadline.after(30))))
     waiter.start()
-    gate.set()
+    resume.set()
     waiter.join()
     threads[0].join()
     assert answers[0].payload == b"v"
@@ -173,10 +173,10 @@ def test_a_waiting_thread_gets_the_released_connection():
 
 
 def test_close_closes_busy_connections_when_they_are_released():
-    session, gate, threads = busy_session(2)
+    session, resume, threads = busy_session(2)
     session.close()
     assert [link.closed for link in session.transport.born] == [False, False]
-    gate.set()
+    resume.set()
     for thread in threads:
         thread.join()
     assert [link.closed for link in session.transport.born] == [True, True]
@@ -196,7 +196,7 @@ def test_after_a_fork_the_child_leaves_the_parent_s_connections_alone():
 @pytest.mark.parametrize("step", ["clone", "send", "receive", "reset", "close"])
 def test_no_lock_is_held_over_anything_that_a_transport_does(step):
     """One thread stands in that step; another one makes its calls, and even closes the client."""
-    entered, gate = threading.Event(), threading.Event()
+    entered, resume = threading.Event(), threading.Event()
 
     class Stuck(Scripted):
         def clone(self):
@@ -207,7 +207,7 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
     def stand_still(self, *args):
         if threading.current_thread() is stuck and not entered.is_set():
             entered.set()
-            assert gate.wait(30)
+            assert resume.wait(30)
         return getattr(super(Stuck, self), step)(*args)
 
     def work():
@@ -225,19 +225,19 @@ def test_no_lock_is_held_over_anything_that_a_transport_does(step):
     assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
     session.close()
     assert session.send(Request(Get("k")), Deadline.after(30)).payload == b"v"
-    gate.set()
+    resume.set()
     stuck.join()
 
 
 def test_waiting_for_a_connection_may_have_a_limit_of_its_own():
-    entered, gate = threading.Semaphore(0), threading.Event()
-    session = Session(Gate(entered, gate), ClassicCodec(), 1, pool_timeout=0.05)
+    entered, resume = threading.Semaphore(0), threading.Event()
+    session = Session(Suspended(entered, resume), ClassicCodec(), 1, pool_timeout=0.05)
     busy = threading.Thread(target=session.send, args=(Request(Get("k")), NEVER))
     busy.start()
     assert entered.acquire(timeout=30)
     with pytest.raises(PoolTimeout, match=r"all 1 connections of the client were busy for 0\.05 s"):
         session.send(Request(Get("k")), Deadline.after(60))
-    gate.set()
+    resume.set()
     busy.join()
 
 
@@ -340,10 +340,10 @@ class Holding(Scripted):
 
 
 def test_a_session_that_is_dropped_open_warns_once_and_says_what_to_do():
-    session, gate = Session(Holding(), ClassicCodec(), 4), threading.Barrier(3)
+    session, barrier = Session(Holding(), ClassicCodec(), 4), threading.Barrier(3)
 
     def work():
-        gate.wait(30)
+        barrier.wait(30)
         session.send(Request(Get("k")), NEVER)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
@@ -409,31 +409,31 @@ def test_no_two_requests_of_a_session_have_one_id():
     for _ in range(3):
         session.send(Request(Get("k"), "u", 9), NEVER)
         session.send_in_place(Request.minimal(Get("k"), "u", 0), NEVER)
-        begun = session.send_nowait(Request(Get("k"), "u"), NEVER)
+        started = session.send_nowait(Request(Get("k"), "u"), NEVER)
         session.send_in_place(Request.minimal(Get("k"), "u", 0), NEVER)
-        unwrap(begun).abandon()
+        unwrap(started).abandon()
     assert len(set(asked)) == len(asked) == 12
 
 
 def test_each_connection_begins_its_ids_at_a_number_of_its_own():
-    entered, gate = threading.Semaphore(0), threading.Event()
+    entered, resume = threading.Semaphore(0), threading.Event()
     asked = []
 
-    class Noting(Gate):
+    class Noting(Suspended):
         def send(self, frames, deadline):
             asked.append(ClassicCodec().decode_request(frames).id)
             super().send(frames, deadline)
 
         def clone(self):
-            return Noting(self.entered, self.gate)
+            return Noting(self.entered, self.resume)
 
-    session = Session(Noting(entered, gate), ClassicCodec(), 3)
+    session = Session(Noting(entered, resume), ClassicCodec(), 3)
     threads = [threading.Thread(target=session.send, args=(Request(Get("k")), NEVER)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for _ in threads:
         assert entered.acquire(timeout=30)
-    gate.set()
+    resume.set()
     for thread in threads:
         thread.join()
     first, second, third = sorted(cast(list[int], asked))

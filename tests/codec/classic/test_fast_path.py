@@ -145,8 +145,8 @@ def test_both_make_the_same_of_other_names(names):
 
 @given(names=st.permutations(["cmd", "meta", "uid", "args"]))
 def test_the_order_of_a_request_does_not_matter(names):
-    said = {"cmd": "GET", "meta": {"compression": False, "id": 7}, "uid": "u", "args": ["k"]}
-    frame = msgpack.packb({name: said[name] for name in names}, use_bin_type=False)
+    stated = {"cmd": "GET", "meta": {"compression": False, "id": 7}, "uid": "u", "args": ["k"]}
+    frame = msgpack.packb({name: stated[name] for name in names}, use_bin_type=False)
     assert ClassicCodec().decode_request([frame]) == Request(Get("k"), "u", 7)
 
 

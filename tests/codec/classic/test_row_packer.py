@@ -12,15 +12,15 @@ from pyelevator.protocol import RequestDecoder
 DATAS = b"\x81\xa5datas"
 
 
-def packed(*pieces):
+def packed(*chunks):
     rows = RowPacker()
-    for piece in pieces:
-        rows.extend(piece)
+    for chunk in chunks:
+        rows.extend(chunk)
     return rows
 
 
 @pytest.mark.parametrize(
-    ("pieces", "content"),
+    ("chunks", "content"),
     [
         ((), DATAS + b"\x90"),
         (([],), DATAS + b"\x90"),
@@ -31,12 +31,12 @@ def packed(*pieces):
         (([b"a"] * 20, [b"a"] * 65_516), DATAS + b"\xdd\x00\x01\x00\x00" + b"\xa1a" * 65_536),
     ],
 )
-def test_pieces_become_one_array(pieces, content):
-    assert packed(*pieces).finish() == content
+def test_pieces_become_one_array(chunks, content):
+    assert packed(*chunks).finish() == content
 
 
 @pytest.mark.parametrize(
-    ("pieces", "content"),
+    ("chunks", "content"),
     [
         ((), DATAS + b"\x90"),
         (([(b"a", b"1")],), DATAS + b"\x92\xa1a\xa11"),
@@ -46,10 +46,10 @@ def test_pieces_become_one_array(pieces, content):
         (([(b"a", b"v" * 40)],), DATAS + b"\x92\xa1a\xda\x00\x28" + b"v" * 40),
     ],
 )
-def test_pieces_of_pairs_become_one_flat_array(pieces, content):
+def test_pieces_of_pairs_become_one_flat_array(chunks, content):
     page = PagePacker()
-    for piece in pieces:
-        page.extend(piece)
+    for chunk in chunks:
+        page.extend(chunk)
     assert page.finish() == content
 
 
@@ -86,10 +86,10 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_an_answer_with_packed_rows_says_what_one_with_a_list_says(application, command, compression):
     request = Request(command, application.catalog.uid_of("default"), 7, compression)
-    codec, exchange = ClassicCodec(), RequestDecoder().read(ClassicCodec().encode_request(request))
+    codec, incoming = ClassicCodec(), RequestDecoder().read(ClassicCodec().encode_request(request))
     from_list = application(request)
-    assert isinstance(application(exchange.request).payload, RowPacker)
-    answer = codec.decode_response(exchange.answer(application), request)
+    assert isinstance(application(incoming.request).payload, RowPacker)
+    answer = codec.decode_response(incoming.answer(application), request)
     assert (answer.payload, answer.more) == (
         [list(row) if type(row) is tuple else row for row in from_list.payload],
         from_list.more,
@@ -104,6 +104,6 @@ def test_interceptors_see_a_list_and_change_it(application):
         return response
 
     request = Request(Range(include_value=False), application.catalog.uid_of("default"), 7)
-    exchange = RequestDecoder().read(ClassicCodec().encode_request(request))
-    frames = exchange.answer(InterceptedApplication(application, [without_the_first]))
+    incoming = RequestDecoder().read(ClassicCodec().encode_request(request))
+    frames = incoming.answer(InterceptedApplication(application, [without_the_first]))
     assert ClassicCodec().decode_response(frames, request).payload == [b"%03d" % i for i in range(590, 600)]

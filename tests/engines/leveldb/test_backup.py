@@ -191,13 +191,13 @@ def test_a_backup_reports_how_far_it_is(engine, tmp_path):
     for version in range(5):
         write_version(engine, version)
     engine.compact()
-    told = []
-    with reporting(lambda *report: told.append(report)):
+    reported = []
+    with reporting(lambda *report: reported.append(report)):
         engine.backup(str(tmp_path / "backup"))
-    total = told[-1][1]
-    assert told[-1] == (total, total)
+    total = reported[-1][1]
+    assert reported[-1] == (total, total)
     assert total > 50_000
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)
 
 
 BACK_UP = """

@@ -380,10 +380,10 @@ def test_the_next_opening_removes_an_interrupted_repair(storage, many):
 
 def test_a_repair_reports_how_far_it_is(storage, tmp_path):
     fill(tmp_path / "db", [(b"%05d" % number, b"v" * 100) for number in range(2000)])
-    told = []
-    with reporting(lambda *told_now: told.append(told_now)):
+    reported = []
+    with reporting(lambda *reported_now: reported.append(reported_now)):
         storage.repair(str(tmp_path / "db"), {})
-    total = told[-1][1]
+    total = reported[-1][1]
     assert total > 0
-    assert (told[0], told[-1]) == ((0, total), (total, total))
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert (reported[0], reported[-1]) == ((0, total), (total, total))
+    assert [done for done, _ in reported] == sorted(done for done, _ in reported)

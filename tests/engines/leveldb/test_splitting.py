@@ -41,11 +41,11 @@ def test_a_large_compaction_reports_each_part_and_keeps_the_pairs(tmp_path, monk
         engine.compact()
         before = engine.range_size(None, None)
         engine.write([(DELETE, key) for key in keys[1000:]])
-        told = []
-        with reporting(lambda *report: told.append(report)):
+        reported = []
+        with reporting(lambda *report: reported.append(report)):
             engine.compact()
-        assert len(told) > 6
-        assert told[0][0] == 0
-        assert told[-1][0] == told[-1][1] > 0
+        assert len(reported) > 6
+        assert reported[0][0] == 0
+        assert reported[-1][0] == reported[-1][1] > 0
         assert engine.range_size(None, None) < before / 2
         assert list(engine.scan(Bounds(include_value=False))) == keys[:1000]

@@ -407,7 +407,7 @@ def spread(storage, path):
         yield engine, dict(pairs)
 
 
-def picked(engine, keys):
+def values_read(engine, keys):
     return list(chain.from_iterable(engine.iter_values(keys)))
 
 
@@ -417,7 +417,7 @@ def test_point_reads_and_one_iterator_find_the_same_values(spread, monkeypatch, 
     engine, model = spread
     monkeypatch.setattr("pyelevator.engines.leveldb.binding.reader.SCAN_MAX_GAP", far)
     keys = [b"", *(b"%04d" % i for i in range(0, 1000, step)), b"9999", b"zz"]
-    assert picked(engine, keys) == [model.get(key) for key in keys]
+    assert values_read(engine, keys) == [model.get(key) for key in keys]
 
 
 @pytest.mark.parametrize("far", [-1, 1 << 40], ids=["points", "walk"])
@@ -431,7 +431,7 @@ def test_picking_from_a_damaged_block_says_so(storage, filled, monkeypatch, far,
     table.write_bytes(content)
     with storage.open(filled, {"paranoid_checks": True}) as engine:
         with pytest.raises(EngineError, match="is damaged; repair it with repairdb"):
-            picked(engine, [key for key, _ in PAIRS[::step]])
+            values_read(engine, [key for key, _ in PAIRS[::step]])
 
 
 def test_iter_values_that_is_closed_early_leaves_nothing_open(spread):

@@ -141,14 +141,14 @@ def test_a_drop_is_refused_if_another_server_was_quicker(servers, monkeypatch):
     catalog = servers[1].catalog
     update = catalog._updating
 
-    def update_late(change):
+    def update_delayed(change):
         one.dropdb("twice")
         refreshing.append(pool.submit(catalog.refresh))  # closes the database when the request is done
         while "twice" in catalog.names():
             pass
         return update(change)
 
-    monkeypatch.setattr(catalog, "_updating", update_late)
+    monkeypatch.setattr(catalog, "_updating", update_delayed)
     refreshing: list[Future[bool]] = []
     with ThreadPoolExecutor(1) as pool:
         with pytest.raises(DatabaseError, match="Database twice does not exist"):
@@ -158,26 +158,26 @@ def test_a_drop_is_refused_if_another_server_was_quicker(servers, monkeypatch):
 
 def test_a_write_through_a_stale_handle_is_refused(url, open_storage):
     one, other = open_storage(url), open_storage(url)
-    stale = one.open("db", {})
+    outdated = one.open("db", {})
     other.destroy("db")
     for _ in range(2):
         with pytest.raises(EngineError, match="doesn't exist"):
-            stale.write([(PUT, b"k", b"v")])
+            outdated.write([(PUT, b"k", b"v")])
     with pytest.raises(EngineError, match="doesn't exist"):
-        stale.get(b"k")
+        outdated.get(b"k")
 
 
 def test_a_write_to_a_dropped_database_that_is_still_read_is_refused(url, open_storage):
     one, other = open_storage(url), open_storage(url)
-    stale = one.open("db", {})
-    stale.write([(PUT, b"k", b"v")])
-    with stale.snapshot() as snapshot:
+    outdated = one.open("db", {})
+    outdated.write([(PUT, b"k", b"v")])
+    with outdated.snapshot() as snapshot:
         assert snapshot.get(b"k") == b"v"  # so its table is there as long as this
         other.destroy("db")
         with pytest.raises(EngineError, match="doesn't exist"):
-            stale.write([(PUT, b"k", b"w")])
+            outdated.write([(PUT, b"k", b"w")])
         with pytest.raises(EngineError, match="doesn't exist"):
-            stale.update(lambda view: ([(PUT, b"k", b"w")], None))
+            outdated.update(lambda view: ([(PUT, b"k", b"w")], None))
         assert snapshot.get(b"k") == b"v"
 
 

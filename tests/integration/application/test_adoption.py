@@ -491,10 +491,10 @@ def test_errors_name_the_path_only_of_a_database_named_by_it(tmp_path, data):
         refused = application(Request(DbCreate(str(theirs))))
         assert f"{theirs} is no LevelDB that can be opened" in refused.message
         assert application(Request(DbCreate(path))).code is None
-        for name, told in ((path, f"{path} is damaged"), ("default", "the database is damaged")):
+        for name, reported in ((path, f"{path} is damaged"), ("default", "the database is damaged")):
             get = Request(Get("k"), application.catalog.uid_of(name))
             for answer in (application(get), application.try_handle(get) or application(get)):
-                assert answer.message.startswith(told)
+                assert answer.message.startswith(reported)
     finally:
         application.close()
 

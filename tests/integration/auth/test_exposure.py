@@ -15,7 +15,7 @@ from pyelevator.config import ServerSettings, read_server_config
 from pyelevator.errors import AuthenticationFailed, UsageError
 from pyelevator.testing.servers import ServerProcess
 from pyelevator.transports.sockets.listener.listener import ZmtpListener
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 LOCAL = ["tcp://127.0.0.1:4141", "tcp://localhost:4141", "tcp://[::1]:4141", "ipc:///run/elevator.sock"]
 PUBLIC = ["tcp://0.0.0.0:4141", "tcp://*:4141", "tcp://[::]:4141", "tcp://10.0.0.1:4141", "tcp://db.example:4141"]
@@ -23,7 +23,7 @@ PUBLIC = ["tcp://0.0.0.0:4141", "tcp://*:4141", "tcp://[::]:4141", "tcp://10.0.0
 
 def elevator(*args):
     command = [sys.executable, "-m", "pyelevator", *map(str, args)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=WAIT_TIMEOUT)
 
 
 def mode(path):
@@ -47,9 +47,9 @@ def test_a_public_address_without_keys_is_refused_with_advice(url):
 
 
 @pytest.mark.parametrize("url", PUBLIC)
-@pytest.mark.parametrize("said", [{"keys": True, "insecure": False}, {"keys": False, "insecure": True}])
-def test_keys_or_insecure_allow_a_public_address(url, said):
-    check_exposure([url], **said)
+@pytest.mark.parametrize("stated", [{"keys": True, "insecure": False}, {"keys": False, "insecure": True}])
+def test_keys_or_insecure_allow_a_public_address(url, stated):
+    check_exposure([url], **stated)
 
 
 def test_the_command_refuses_and_listens_on_nothing(tmp_path):

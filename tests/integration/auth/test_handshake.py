@@ -312,8 +312,8 @@ def test_the_uid_of_another_client_s_database_is_refused_on_the_wire(keys, secur
     socket = dealer(server.urls[0], alice)
     socket.send_multipart(codec.encode_request(request))
     response = codec.decode_response(socket.recv_multipart(), request)
-    told = f"not allowed: GET needs read access to the database {uid}"  # and not what it is called
-    assert (response.code, response.message) == (5, told)
+    reported = f"not allowed: GET needs read access to the database {uid}"  # and not what it is called
+    assert (response.code, response.message) == (5, reported)
 
 
 def test_the_peer_is_what_the_handshake_proved_not_what_it_claims(keys, secured, dealer):
@@ -373,13 +373,13 @@ def zmtp_property(name, value):
 def test_what_a_peer_says_of_itself_is_not_believed(listener, tmp_path):
     """A hand-made ZMTP 3.0 peer (RFC 23) on the plain socket file says that its User-Id is an admin's key."""
     listening, curve = listener(lambda _: True, f"ipc://{tmp_path}/socket")
-    said = {b"Socket-Type": b"DEALER", b"Identity": b"", b"User-Id": curve.public_key.encode()}
+    stated = {b"Socket-Type": b"DEALER", b"Identity": b"", b"User-Id": curve.public_key.encode()}
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(10)
         peer.connect(f"{tmp_path}/socket")
         peer.sendall(b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32))
         read(peer, 64)
-        peer.sendall(zmtp_frame(4, b"\x05READY" + b"".join(zmtp_property(*pair) for pair in said.items())))
+        peer.sendall(zmtp_frame(4, b"\x05READY" + b"".join(zmtp_property(*pair) for pair in stated.items())))
         read(peer, read(peer, 2)[1])
         peer.sendall(zmtp_frame(0, b"question"))
         assert listening.next() == ([b"question"], "local")
@@ -485,9 +485,9 @@ def test_a_refused_handshake_is_logged_with_address_and_key(keys, secured, caplo
     for _ in range(3):
         with pytest.raises(AuthenticationFailed):
             server.client(mallory, timeout=60)
-    told = [record for record in caplog.records if mallory.public_key in record.getMessage()]
-    assert [record.levelno for record in told] == [logging.WARNING], "once, though it tries again and again"
-    assert told[0].getMessage() == (
+    reported = [record for record in caplog.records if mallory.public_key in record.getMessage()]
+    assert [record.levelno for record in reported] == [logging.WARNING], "once, though it tries again and again"
+    assert reported[0].getMessage() == (
         f"refused a client at 127.0.0.1: its public key {mallory.public_key} is not among the server's clients"
     )
 

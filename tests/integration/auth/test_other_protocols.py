@@ -33,7 +33,7 @@ def commands(application):
     uid = application.catalog.uid_of("default")
     requests = [Request(DbCreate(MARK), uid, 1), Request(DbDrop("victim"), uid, 2), Request(Put("k", "v"), uid, 3)]
     messages = [codec.encode_request(request) for codec in (ClassicCodec(), FlatCodec()) for request in requests[:2]]
-    return b"".join(piece for frames in messages for piece in encode_message(frames, frame_header_v1))
+    return b"".join(chunk for frames in messages for chunk in encode_message(frames, frame_header_v1))
 
 
 def http_request(application, method=b"POST"):
@@ -123,8 +123,8 @@ def test_the_log_says_once_a_minute_what_was_refused_and_nothing_of_it(place, ap
     with caplog.at_level(logging.DEBUG):
         for _ in range(3):
             say(place, data)
-    told = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
-    assert told == [f"refused a client at 127.0.0.1: it speaks {protocol}, not ZeroMQ"]
+    reported = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert reported == [f"refused a client at 127.0.0.1: it speaks {protocol}, not ZeroMQ"]
 
 
 def test_a_client_of_zmtp_1_with_a_name_of_its_own_is_still_served(application):

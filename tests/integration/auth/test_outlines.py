@@ -160,10 +160,10 @@ def test_a_large_request_that_is_not_allowed_is_refused_unread(application, read
     )
     for command in (Put("k", LARGE), Batch([(PUT, "k", LARGE)]), *pipelines):
         frames = codec.encode_request(Request(command, uid, 7))
-        exchange = reader(authorizing.refuses).read(frames, peer)
-        assert (exchange.request, exchange.refusal.code) == (None, ErrorCode.OS)
-        assert exchange.refusal.message.startswith("not allowed: ")
-        assert exchange.refusal.id == (7 if codec is CLASSIC else None)
+        incoming = reader(authorizing.refuses).read(frames, peer)
+        assert (incoming.request, incoming.refusal.code) == (None, ErrorCode.OS)
+        assert incoming.refusal.message.startswith("not allowed: ")
+        assert incoming.refusal.id == (7 if codec is CLASSIC else None)
 
 
 @pytest.mark.parametrize("kind", ["server", "proxy"])

@@ -28,8 +28,8 @@ class Place:
         proxied = kind == "proxy"
         self.process = stack.enter_context(ProxyProcess(server.urls[0], args=args)) if proxied else server
 
-    def permit(self, said):
-        (self.keys / "permissions.toml").write_text(f"[alice]\n{said}\n")
+    def permit(self, stated):
+        (self.keys / "permissions.toml").write_text(f"[alice]\n{stated}\n")
 
     def reload(self):
         os.kill(self.process.pid, signal.SIGHUP)

@@ -34,21 +34,21 @@ def test_a_database_that_is_there_costs_one_request():
 
 
 def test_who_may_not_create_is_told_so():
-    class Stranger(AuthorizingApplication):
+    class UnknownClient(AuthorizingApplication):
         def __call__(self, request):
             return super().__call__(request.with_context(CallContext("ann")))
 
         def try_handle(self, request):
             return None
 
-    application = Stranger(Application.in_memory(), lambda: {"ann": Permissions((Grant(Access.READ, "*"),))})
+    application = UnknownClient(Application.in_memory(), lambda: {"ann": Permissions((Grant(Access.READ, "*"),))})
     with pytest.raises(PermissionDenied, match="DBCREATE needs admin access"):
         Elevator("testdb", transport=FakeTransport(application), create=True)
 
 
-@pytest.mark.parametrize("said", [{}, {"create": True}])
-def test_the_environment_says_it_as_well(monkeypatch, said):
+@pytest.mark.parametrize("stated", [{}, {"create": True}])
+def test_the_environment_says_it_as_well(monkeypatch, stated):
     with fake_server() as url:
-        monkeypatch.setenv("ELEVATOR_URL", f"{url}/testdb" + ("" if said else "?create=1"))
-        with Elevator(**said) as E:
+        monkeypatch.setenv("ELEVATOR_URL", f"{url}/testdb" + ("" if stated else "?create=1"))
+        with Elevator(**stated) as E:
             assert (E.db_name, E.listdb()) == ("testdb", ["default", "testdb"])

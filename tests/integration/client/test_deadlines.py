@@ -68,13 +68,13 @@ def connected(endpoint):
 
 
 @contextmanager
-def nobody_listens():
+def no_listener():
     with connected(unused_endpoint()) as client:
         yield client
 
 
 @contextmanager
-def nobody_answers():
+def no_answer():
     with silent_listener() as endpoint, connected(endpoint) as client:
         yield client
 
@@ -114,8 +114,8 @@ def the_server_loses_every_answer():
 
 
 STATES = [
-    nobody_listens,
-    nobody_answers,
+    no_listener,
+    no_answer,
     the_name_is_unknown,
     the_server_froze,
     the_server_is_frozen_from_the_start,
@@ -149,7 +149,7 @@ def test_a_call_ends_in_time_when_a_flood_of_other_answers_comes():
 
 
 @pytest.mark.parametrize("client", [Elevator, WriteBatch])
-@pytest.mark.parametrize("state", [nobody_listens, nobody_answers])
+@pytest.mark.parametrize("state", [no_listener, no_answer])
 def test_making_a_client_ends_in_time_when(state, client):
     with state() as other:
         endpoint = transport_of(other).url.partition("://")[2]

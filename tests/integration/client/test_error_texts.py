@@ -120,11 +120,11 @@ def test_database_errors_know_the_database(E):
 
 def dropped(make):
     """The ResourceWarnings of what is made and dropped."""
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as reported:
         warnings.simplefilter("always")
         make()
         gc.collect()
-    return [str(warning.message) for warning in told if warning.category is ResourceWarning]
+    return [str(warning.message) for warning in reported if warning.category is ResourceWarning]
 
 
 def test_a_batch_or_a_pipeline_that_is_dropped_with_operations_warns(E):

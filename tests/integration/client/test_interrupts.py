@@ -6,9 +6,9 @@ import pytest
 
 from pyelevator.application import Application
 from pyelevator.testing.servers import serve
-from support.programs import PATIENCE, finish, run, start
+from support.programs import WAIT_TIMEOUT, finish, run, start
 from support.puppets import silent_listener
-from torture.unruly import Manners, unruly
+from torture.unruly import Behaviour, unruly
 
 HEAD = """
     import os, random, signal, sys, threading, time
@@ -51,7 +51,7 @@ STORM = """
 
 def storm(endpoint, dialect="classic"):
     """A few interrupts may be lost: Python cannot raise them where they come while an object is taken down."""
-    ran = run(HEAD + STORM, endpoint, dialect, 300, options=("-X", "faulthandler"), timeout=PATIENCE)
+    ran = run(HEAD + STORM, endpoint, dialect, 300, options=("-X", "faulthandler"), timeout=WAIT_TIMEOUT)
     assert ran.code == 0, ran.err
     assert int(ran.out) > 250
 
@@ -64,7 +64,7 @@ def test_the_only_connection_answers_rightly_after_many_interrupts():
 @pytest.mark.parametrize("dialect", ["classic", "flat"])
 def test_the_same_with_a_server_that_echoes_no_ids(dialect):
     """The flat one answers MGET and RANGE twice, and the second answer must not be taken for another call's."""
-    with unruly(Manners(dialect, echoes=False, latest=0.0)) as server:
+    with unruly(Behaviour(dialect, echoes=False, latest=0.0)) as server:
         storm(server.url.partition("://")[2], dialect)
 
 

@@ -79,7 +79,7 @@ def test_limits_that_make_no_sense_are_refused(kind):
 
 
 @contextmanager
-def endless(beginning, piece):
+def endless(beginning, chunk):
     """The URL of a server that begins as an old one does, and answers with a message that never ends."""
     listening = socket.create_server(("127.0.0.1", 0))
     sent = []
@@ -92,8 +92,8 @@ def endless(beginning, piece):
             peer.sendall(beginning)
             peer.recv(10)
             while sent[at] < 300_000_000:
-                peer.sendall(piece)
-                sent[at] += len(piece)
+                peer.sendall(chunk)
+                sent[at] += len(chunk)
 
     def accept():
         with suppress(OSError):

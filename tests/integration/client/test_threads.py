@@ -12,7 +12,7 @@ from pyelevator.testing.servers import serve
 from support.connections import connections_of
 from support.old_servers import OldServer
 from torture.calls import Calls, added, fill
-from torture.unruly import MANNERS, unruly
+from torture.unruly import BEHAVIOURS, unruly
 
 THREADS = 32
 
@@ -66,15 +66,15 @@ def test_every_one_of_32_threads_gets_its_own_answers(kind, tmp_path):
     assert (calls.right, calls.timeouts) == (THREADS * 20, 0)
 
 
-@pytest.mark.parametrize("name", MANNERS)
+@pytest.mark.parametrize("name", BEHAVIOURS)
 def test_no_thread_gets_the_answer_of_another_whatever_the_order(name):
-    manners = MANNERS[name]
-    with unruly(manners, seed=7) as server:
-        with Elevator(endpoint=server.url.partition("://")[2], dialect=manners.dialect, timeout=30) as client:
+    behaviour = BEHAVIOURS[name]
+    with unruly(behaviour, seed=7) as server:
+        with Elevator(endpoint=server.url.partition("://")[2], dialect=behaviour.dialect, timeout=30) as client:
             fill(client)
             calls = in_threads(client, (0.01, 0.3), 12)
     assert calls.violations(name) == []
-    assert min(calls.right, server.late, server.reordered, server.doubled + (name == "classic without ids")) > 0
+    assert min(calls.right, server.delayed, server.reordered, server.doubled + (name == "classic without ids")) > 0
 
 
 def test_32_threads_share_the_connections_of_the_pool():

@@ -58,7 +58,7 @@ def execute(application, uid, translation, command):
     raise AssertionError
 
 
-def said(response):
+def stated(response):
     """What is the same inside of a view and outside: not the random id of a cursor, nor where a page ends."""
     if not isinstance(response, Response):
         return response
@@ -69,7 +69,8 @@ def said(response):
         payload = payload.decode_bytes()
     if isinstance(payload, list):
         return [
-            said(one) if isinstance(one, Response) else list(one) if isinstance(one, tuple) else one for one in payload
+            stated(one) if isinstance(one, Response) else list(one) if isinstance(one, tuple) else one
+            for one in payload
         ]
     return payload
 
@@ -105,7 +106,7 @@ def test_a_view_answers_everything_as_if_no_other_key_were_there(held, others, p
         engine.write([(1, key, value) for key, value in held.items()])
     for command in asked:
         got = execute(views, inside, Prefix(prefix), command)
-        assert said(got) == said(execute(alone, outside, None, command)), command
+        assert stated(got) == stated(execute(alone, outside, None, command)), command
     with views.catalog.get_database(inside) as engine, alone.catalog.get_database(outside) as other:
         found = contents(engine)
         kept = {key: value for key, value in found.items() if not key.startswith(prefix)}

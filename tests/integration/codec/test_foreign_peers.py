@@ -245,15 +245,15 @@ TEXTS = [
 
 @pytest.mark.parametrize("frames", TEXTS, ids=range(len(TEXTS)))
 def test_texts_for_peers_name_nothing_of_ours_within(frames):
-    said = str(refused(frames))
+    stated = str(refused(frames))
     for word in ("strict", "unpack", "Unpack", "hook", "max_", "Extension", "ExtType", "Timestamp", "MapKey", "raw="):
-        assert word not in said
+        assert word not in stated
 
 
 def test_an_extension_is_called_so_in_texts():
-    said = "Unsupported value type : value must be str or bytes, not a msgpack extension type"
-    assert str(refused(asked("PUT", ["k", msgpack.ExtType(5, b"x")]))) == said
-    assert str(refused(asked("PUT", ["k", msgpack.Timestamp(1)]))) == said
+    stated = "Unsupported value type : value must be str or bytes, not a msgpack extension type"
+    assert str(refused(asked("PUT", ["k", msgpack.ExtType(5, b"x")]))) == stated
+    assert str(refused(asked("PUT", ["k", msgpack.Timestamp(1)]))) == stated
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pyelevator.auth.keys import generate_keys
 from pyelevator.testing.servers import ProxyProcess, ServerProcess
 from pyelevator.transports import Curve
 from support.optional import unwrap
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 from support.web_console import Client, running_console
 
 
@@ -42,14 +42,14 @@ class ConsoleProcess:
 
     def end(self, number):
         self.process.send_signal(number)
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(WAIT_TIMEOUT)
         self.lines += self.output
         return code
 
 
 def run(*args, start=("-m", "pyelevator")):
     command = [sys.executable, *start, "console", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=WAIT_TIMEOUT, check=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -12,7 +12,7 @@ from pyelevator import Elevator
 from pyelevator.testing.servers import ServerProcess
 from support.dumped import content, fill
 from support.eventually import eventually
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 PAIRS = {b"%06d" % number: random.Random(number).randbytes(400) for number in range(8_000)}
 
@@ -39,7 +39,7 @@ def start(server, *args, **pipes):
 
 def run(server, *args, **pipes):
     process = start(server, *args, **pipes)
-    out, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=WAIT_TIMEOUT)
     return process.returncode, out, err.decode()
 
 
@@ -66,7 +66,7 @@ def test_a_dump_goes_through_a_pipe(server, client):
     dump = start(server, "dump", "default", "--prefix", "0001", stdout=subprocess.PIPE)
     code, _, err = run(server, "load", "-", "--to-db", "piped", stdin=dump.stdout)
     dump.stdout.close()
-    assert (dump.wait(PATIENCE), code) == (0, 0)
+    assert (dump.wait(WAIT_TIMEOUT), code) == (0, 0)
     assert "loaded 100 pairs of 1 database" in err
     dump.stderr.close()
     assert len(of(client, "piped")) == 100

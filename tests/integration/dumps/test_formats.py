@@ -75,9 +75,9 @@ def test_a_binary_dump_is_msgpack_with_running_checksums():
         ["dump-end", 1],
     ]
     checksum = 0
-    for _, body, told in records:
+    for _, body, reported in records:
         checksum = zlib.crc32(body, checksum)
-        assert told == checksum
+        assert reported == checksum
 
 
 def test_json_lines_are_text_where_they_can_be():

@@ -70,12 +70,12 @@ def dealer():
     context.term()
 
 
-async def gathered(client, count):
+async def collected(client, count):
     return await asyncio.gather(*[client.Get(str(i)) for i in range(count)], return_exceptions=True)
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "reported"),
     [
         (
             signal.SIGKILL,
@@ -84,13 +84,13 @@ async def gathered(client, count):
         (signal.SIGSTOP, "no answer from upstream within 2.0 s"),
     ],
 )
-def test_each_request_to_a_server_that_died_or_froze_is_answered_in_time(server, number, told):
+def test_each_request_to_a_server_that_died_or_froze_is_answered_in_time(server, number, reported):
     async def session():
         async with AsyncElevator(endpoint=address(proxy), timeout=60) as E:
             for i in range(100):
                 await E.Put(str(i), "v")
             os.kill(server.pid, number)
-            lost = await gathered(E, 100)
+            lost = await collected(E, 100)
             server.restart() if number == signal.SIGKILL else os.kill(server.pid, signal.SIGCONT)
             await E.Put("again", "v")
             return lost, await E.Get("again")
@@ -98,7 +98,7 @@ def test_each_request_to_a_server_that_died_or_froze_is_answered_in_time(server,
     with proxy_of(server, "--timeout", "2") as proxy:
         lost, again = asyncio.run(session())
         assert {type(outcome) for outcome in lost} == {ServerRuntimeError}
-        assert re.search(told, str(lost[0]))
+        assert re.search(reported, str(lost[0]))
         assert again == "v"
         assert proxy.stop() == 0
 
@@ -175,9 +175,9 @@ def test_a_client_that_does_not_read_costs_bounded_memory_and_no_other(server, d
     with proxy_of(server) as proxy, Elevator(endpoint=address(proxy), timeout=60) as E:
         E.Put("large", "v" * MB)
         before = resident(proxy)
-        deaf = dealer(proxy.urls[0], RCVHWM=1)
+        nonreading = dealer(proxy.urls[0], RCVHWM=1)
         for number in range(1, 3000):
-            deaf.send_multipart(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))
+            nonreading.send_multipart(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))
         E.Put("k", "v")
         grown = max(grown_meanwhile(lambda: E.Get("k"), proxy) for _ in range(500)) - before
         assert grown < 700 * MB, f"grown by {grown / MB:.0f} MB"
@@ -187,9 +187,9 @@ def test_others_wait_no_longer_than_the_timeout_of_a_blocked_client(server, deal
     monkeypatch.setattr("pyelevator.proxy.proxy._PAUSE_LIMIT", 0.5)
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * 16 * MB)
-        deaf = dealer(proxy.urls[0], RCVHWM=1)
+        nonreading = dealer(proxy.urls[0], RCVHWM=1)
         for number in range(1, 20):
-            deaf.send_multipart(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))
+            nonreading.send_multipart(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))
         E.Put("k", "v", timeout=20)
         assert [E.Get("k", timeout=20) for _ in range(20)] == ["v"] * 20
 
@@ -201,11 +201,11 @@ def test_others_wait_neither_for_blocked_nor_for_flooding_clients(server, messag
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=8 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * MB)
         E.Put("k", "v")
-        deaf = [plain_client(proxy.urls[0]) for _ in range(4)]
-        for client in deaf:
+        nonreading = [plain_client(proxy.urls[0]) for _ in range(4)]
+        for client in nonreading:
             for number in range(1, 100):
                 client.sendall(b"".join(encode_message(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))))
-        for client in deaf:
+        for client in nonreading:
             receive_exactly(client, 1000)  # so the answers are on their way
         pushing = [plain_client(proxy.urls[0]) for _ in range(2)]
         with ThreadPoolExecutor(4) as threads:
@@ -218,7 +218,7 @@ def test_others_wait_neither_for_blocked_nor_for_flooding_clients(server, messag
             finally:
                 for client in pushing:
                     client.shutdown(SHUT_RDWR)
-        for client in pushing + deaf:
+        for client in pushing + nonreading:
             client.close()
 
 
@@ -226,12 +226,12 @@ def test_large_answers_wait_until_blocked_clients_lost_theirs(server, monkeypatc
     monkeypatch.setattr("pyelevator.proxy.proxy._PAUSE_LIMIT", 0.5)
     with Proxy(["tcp://127.0.0.1:0"], server.urls[0], unread=MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * 16 * MB)
-        deaf = [plain_client(proxy.urls[0]) for _ in range(2)]
-        for client in deaf:
+        nonreading = [plain_client(proxy.urls[0]) for _ in range(2)]
+        for client in nonreading:
             client.sendall(b"".join(encode_message(CODEC.encode_request(Request(Get("large"), E.db_uid, 1)))))
             receive_exactly(client, 1000)
         assert E.Get("large", timeout=20) == "v" * 16 * MB
-        for client in deaf:
+        for client in nonreading:
             client.close()
 
 
@@ -241,10 +241,12 @@ def test_on_a_shared_connection_a_blocked_client_is_dropped_too(server, dealer, 
     with Proxy(["tcp://127.0.0.1:0"], shared, unread=4 * MB) as proxy, Elevator(endpoint=address(proxy)) as E:
         E.Put("large", "v" * MB)
         E.Put("k", "v")
-        with plain_client(proxy.urls[0]) as deaf:
+        with plain_client(proxy.urls[0]) as nonreading:
             for number in range(1, 100):
-                deaf.sendall(b"".join(encode_message(CODEC.encode_request(Request(Get("large"), E.db_uid, number)))))
-            receive_exactly(deaf, 1000)  # so the answers are on their way
+                nonreading.sendall(
+                    b"".join(encode_message(CODEC.encode_request(Request(Get("large"), E.db_uid, number))))
+                )
+            receive_exactly(nonreading, 1000)  # so the answers are on their way
             assert [E.Get("k", timeout=20) for _ in range(20)] == ["v"] * 20
 
 

@@ -67,9 +67,9 @@ def test_every_one_of_many_requests_is_answered_at_once(way):
     with cut_off(WAYS[way], under_way=8) as (E, cut, go_on), ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(E.Get, "k") for _ in range(8)]
         cut()
-        told = {str(call.exception()) for call in calls}
-        assert len(told) == 1
-        assert MAY_HAVE_BEEN_EXECUTED in told.pop()
+        reported = {str(call.exception()) for call in calls}
+        assert len(reported) == 1
+        assert MAY_HAVE_BEEN_EXECUTED in reported.pop()
         go_on.set()
         assert E.Get("k") == "v"
 

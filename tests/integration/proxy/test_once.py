@@ -42,27 +42,27 @@ class Traffic(RuleBasedStateMachine):
         upstream = Upstream("tcp://h:1", name="up", max_serial_connections=3, max_connections=connections)
         self.core = Core([upstream], interceptors, timeout=TIMEOUT)
         self.connections = connections
-        self.resting = set()
+        self.paused = set()
         self.askers = {}
         self.echoes = echoes
         self.now = 100.0
         self.flying = []
         self.epochs: Counter[Any] = Counter()
         self.asked: dict[bytes, list[Any]] = {client: [] for client in CLIENTS}
-        self.told: dict[bytes, list[Any]] = {client: [] for client in CLIENTS}
+        self.reported: dict[bytes, list[Any]] = {client: [] for client in CLIENTS}
         self.number = 0
 
     def act(self, actions):
         for action in actions:
             if isinstance(action, SendToClient):
-                self.told[action.identity].append(action.frames)
+                self.reported[action.identity].append(action.frames)
             elif isinstance(action, ResetConnection):
                 self.epochs[action.connection] += 1
-                self.resting.discard(action.connection)
+                self.paused.discard(action.connection)
             elif isinstance(action, PauseReading):
-                self.resting.add(action.connection)
+                self.paused.add(action.connection)
             elif isinstance(action, ResumeReading):
-                self.resting.remove(action.connection)
+                self.paused.remove(action.connection)
             else:
                 assert isinstance(action, SendToUpstream)
                 assert action.expires_at <= self.now + TIMEOUT
@@ -132,15 +132,15 @@ class Traffic(RuleBasedStateMachine):
         self.act(self.core.on_timer(self.now))
 
     @invariant()
-    def nobody_gets_more_answers_than_questions(self):
+    def no_client_gets_more_answers_than_questions(self):
         if hasattr(self, "core"):
-            assert all(len(self.told[client]) <= len(self.asked[client]) for client in CLIENTS)
+            assert all(len(self.reported[client]) <= len(self.asked[client]) for client in CLIENTS)
 
     @invariant()
     def what_is_under_way_of_those_who_read_is_read(self):
         for transport, epoch, frames, until in getattr(self, "flying", ()):
             if epoch == self.epochs[transport] and until > self.now:
-                assert transport not in self.resting or self.asker(frames) in self.core.blocked
+                assert transport not in self.paused or self.asker(frames) in self.core.blocked
 
     @invariant()
     def there_are_no_more_connections_than_there_may_be(self):
@@ -167,18 +167,18 @@ class Traffic(RuleBasedStateMachine):
             self.act(self.core.on_timer(self.now))
         assert self.core.unanswered == 0
         assert not self.core.is_full
-        for client, tagged in CLIENTS.items():
-            assert len(self.told[client]) == len(self.asked[client])
-            (self.check_ids if tagged else self.check_order)(client)
+        for client, has_id in CLIENTS.items():
+            assert len(self.reported[client]) == len(self.asked[client])
+            (self.check_ids if has_id else self.check_order)(client)
 
     def check_ids(self, client):
-        answers = {CODEC.reply_id(frames): frames for frames in self.told[client]}
+        answers = {CODEC.reply_id(frames): frames for frames in self.reported[client]}
         for number, command in enumerate(self.asked[client], 1):
             if command is not None:
                 self.check(answers[number], command)
 
     def check_order(self, client):
-        for frames, command in zip(self.told[client], self.asked[client], strict=True):
+        for frames, command in zip(self.reported[client], self.asked[client], strict=True):
             if command is not None:
                 self.check(frames, command)
 

@@ -24,7 +24,7 @@ class Unsteady(Accepting):
     """Relays connections to a server; one whose client asks for a key that begins with "slow" behaves otherwise.
 
     Attributes:
-        behave: takes the connection, an answer of the server in pieces (an iterator), and what ends the wait.
+        behave: takes the connection, an answer of the server in chunks (an iterator), and what ends the wait.
         shakes_hands: new connections hear from the server; else they wait until they are cut.
         reached: is set when a connection behaves otherwise and waits, or has ended before.
         go_on: ends the wait.
@@ -66,11 +66,11 @@ class Unsteady(Accepting):
                 back.join()
 
     def _answer(self, server, client, asked):
-        def pieces():
+        def chunks():
             while data := server.recv(1 << 16):
                 yield data
 
-        answers = pieces()
+        answers = chunks()
         try:
             for data in answers:
                 if asked.is_set():
@@ -112,7 +112,7 @@ def stop_in_the_middle(relay, client, data, further):
     client.sendall(data)
 
 
-def answer_late(relay, client, data, further):
+def answer_delayed(relay, client, data, further):
     relay.wait()
     client.sendall(data)
 
@@ -125,7 +125,7 @@ def close_the_sending_half(relay, client, data, further):
 SLOW = {
     "answers a byte at a time": (a_byte_at_a_time, "slow"),
     "stops in the middle of a large answer": (stop_in_the_middle, "slow and large"),
-    "answers late": (answer_late, "slow"),
+    "answers late": (answer_delayed, "slow"),
 }
 WAYS = ["direct", "passed on", "looked into", "one of two servers"]
 CLIENTS = ["sync", "async", "sync, flat", "async, flat"]
@@ -218,9 +218,9 @@ def others_are_served(scene):
     for other in scene.others:
         assert other("Get", "small") == "v"
         assert other("ping") == "PONG"
-    late = Caller(scene.url, "sync")
-    assert late("Get", "small") == "v"
-    late.close()
+    delayed = Caller(scene.url, "sync")
+    assert delayed("Get", "small") == "v"
+    delayed.close()
 
 
 def begin_slow_call(scene, kind, behave, key, **options):
@@ -256,9 +256,9 @@ def test_an_answer_after_its_caller_s_timeout_answers_nothing(servers, name, way
         caller, call = begin_slow_call(played, kind, behave, key, timeout=0.1)
         with pytest.raises(RequestTimeout):
             call.result()
-        begun = caller.begin("Get", "small")
+        started = caller.begin("Get", "small")
         played.relay.go_on.set()
-        assert [begun.result(), caller("Get", "small"), caller("Get", key)] == ["v", "v", VALUES[key]]
+        assert [started.result(), caller("Get", "small"), caller("Get", key)] == ["v", "v", VALUES[key]]
         others_are_served(played)
 
 

@@ -27,7 +27,7 @@ def server(tmp_path, directory):
 @pytest.fixture
 def writer(server):
     """Writes batches that give all keys one version, until the end of the test."""
-    done, begun = threading.Event(), threading.Event()
+    done, started = threading.Event(), threading.Event()
 
     def write(version=0):
         try:
@@ -37,13 +37,13 @@ def writer(server):
                     with client.WriteBatch(timeout=60) as batch:
                         for key in KEYS:
                             batch.Put(key, f"{version:08}")
-                    begun.set()
+                    started.set()
         except TransportError:  # the server was killed
             pass
 
     thread = threading.Thread(target=write)
     thread.start()
-    assert begun.wait(60)
+    assert started.wait(60)
     yield
     done.set()
     thread.join()

@@ -8,7 +8,7 @@ import pytest
 from pyelevator import DatabaseError, Elevator
 from pyelevator.errors import ServerOSError
 from pyelevator.testing.servers import ServerProcess
-from support.rights import without_overrides
+from support.permissions import without_overrides
 
 PAIRS = [[f"{i:05}", f"value {i} ".ljust(100, "x")] for i in range(3000)]
 
@@ -39,7 +39,7 @@ def scribble_on_a_table(folder):
     table.write_bytes(content)
 
 
-WHOLE = [remove_current, remove_manifest, scribble_on_current, scribble_on_manifest]
+OF_ALL_DATA = [remove_current, remove_manifest, scribble_on_current, scribble_on_manifest]
 """Damage after which a repair brings everything back."""
 
 
@@ -68,7 +68,7 @@ def filled(data):
         yield server
 
 
-@pytest.mark.parametrize("damage", WHOLE)
+@pytest.mark.parametrize("damage", OF_ALL_DATA)
 @pytest.mark.parametrize("name", ["victim", "default"])
 def test_a_damaged_database_is_reported_and_others_are_served(tmp_path, damage, name):
     with filled(tmp_path) as server:

@@ -21,36 +21,36 @@ CODEC = ClassicCodec()
 LARGE = b"v" * (2 << 20)
 KEYS = [b"key %03d" % number for number in range(100)]
 SOME = b"w" * (64 << 10)
-DOOR = Exists("door")
+PAUSE_LOOP = Exists("door")
 
 
 class Recorded(ApplicationWrapper):
-    """Notes which commands the loop has answered itself, and which the workers, which wait at a gate.
+    """Notes which commands the loop has answered itself, and which the workers, which wait for an event.
 
-    The loop waits at a door, if there is one, so that messages gather that it answers in one turn.
+    The loop waits for an event when it meets ``PAUSE_LOOP``, so that messages gather that it answers in one turn.
     """
 
     def __init__(self):
         super().__init__(Application.in_memory())
-        self.gate, self.door, self.at_door = threading.Event(), threading.Event(), threading.Event()
+        self.resume, self.loop_resume, self.loop_waiting = threading.Event(), threading.Event(), threading.Event()
         self.by_loop, self.by_workers = [], []
         self.uid = self.catalog.uid_of("default")
-        self.gate.set()
+        self.resume.set()
 
     def try_handle(self, request):
         is_worker = threading.current_thread().name != "elevator-server"
         if is_worker:
-            self.gate.wait(20)
-        elif request.command == DOOR:
-            self.at_door.set()
-            self.door.wait(20)
+            self.resume.wait(20)
+        elif request.command == PAUSE_LOOP:
+            self.loop_waiting.set()
+            self.loop_resume.wait(20)
         response = super().try_handle(request)
         if response is not None:
             (self.by_workers if is_worker else self.by_loop).append(request.command)
         return response
 
     def __call__(self, request):
-        self.gate.wait(20)
+        self.resume.wait(20)
         self.by_workers.append(request.command)
         return super().__call__(request)
 
@@ -65,7 +65,7 @@ def application():
 
 
 def test_small_requests_do_not_wait_for_the_large_ones_of_another(application, raw):
-    application.gate.clear()
+    application.resume.clear()
     with serve(application) as server:
         greedy, modest = raw(server.urls[0]), raw(server.urls[0])
         for number in range(30):
@@ -75,7 +75,7 @@ def test_small_requests_do_not_wait_for_the_large_ones_of_another(application, r
             modest.ask(Get("small"), number, application.uid)
             assert modest.answer(Get("small")).payload == b"s"
         assert application.by_loop.count(Get("large")) == 1
-        application.gate.set()
+        application.resume.set()
         ids = {CODEC.decode_response(greedy.receive(), Request(Get("large"))).id for _ in range(29)}
     assert ids == set(range(1, 30))
     assert application.by_workers.count(Get("large")) == 29
@@ -113,10 +113,10 @@ def clients_of(server, application):
 @contextmanager
 def one_turn(application, client):
     """Have the loop answer in one turn what is sent meanwhile."""
-    client.ask(DOOR)
-    assert application.at_door.wait(20)
+    client.ask(PAUSE_LOOP)
+    assert application.loop_waiting.wait(20)
     yield
-    application.door.set()
+    application.loop_resume.set()
 
 
 def test_the_loop_reads_one_large_value_of_a_turn_and_small_ones(application):
@@ -124,7 +124,7 @@ def test_the_loop_reads_one_large_value_of_a_turn_and_small_ones(application):
         modest, greedy = connect(), [connect() for _ in range(10)]
         modest.ask(Get("small"))
         assert modest.answer(Get("small")) == b"s"
-        application.gate.clear()
+        application.resume.clear()
         with one_turn(application, connect()):
             for client in greedy:
                 client.ask(Get("large"))
@@ -135,7 +135,7 @@ def test_the_loop_reads_one_large_value_of_a_turn_and_small_ones(application):
         assert new.answer(Get("small")) == b"s"
         by_loop = application.by_loop.count(Get("large"))
         assert by_loop < 5, "one of a turn, and all but a few that came late are of one"
-        application.gate.set()
+        application.resume.set()
         assert [client.answer(Get("large")) for client in greedy] == [LARGE] * 10
     assert application.by_workers == [Get("large")] * (10 - by_loop)
 

@@ -13,7 +13,7 @@ import pytest
 from pyelevator.commands import DbConnect, DbCreate, DbList, Get, Ping, Put
 from pyelevator.testing.servers import ANY_PORT, ServerProcess, serve
 from support.optional import unwrap
-from support.programs import PATIENCE, run
+from support.programs import WAIT_TIMEOUT, run
 
 STUCK = Path(__file__).parent / "stuck_server.py"
 
@@ -35,7 +35,7 @@ def get(client, key):
 
 def elevator(*args):
     command = [sys.executable, "-m", "pyelevator", *map(str, args)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=WAIT_TIMEOUT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -137,7 +137,7 @@ def test_ignored_keys_of_a_configuration_file_are_logged(raw, tmp_path, monkeypa
         client = raw(f"ipc://{tmp_path}/socket")
         put(client, "k", "v")
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(WAIT_TIMEOUT) == 0
         assert (
             unwrap(process.stderr)
             .read()
@@ -191,7 +191,7 @@ def test_a_second_signal_ends_it_at_once(raw):
         process.terminate()
         assert "stopping on SIGTERM" in unwrap(process.stdout).readline()
         process.terminate()
-        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+        assert process.wait(WAIT_TIMEOUT) == 128 + signal.SIGTERM
 
 
 FILES = """

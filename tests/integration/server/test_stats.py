@@ -113,7 +113,7 @@ def test_what_runs_and_waits_is_told_of(raw, gated):
         queues = server._describe(ServerStats()).queues
         assert (queues.requests, queues.running, queues.workers, queues.blocked_clients) == (2, 1, 4, 0)
         assert queues.request_bytes > 2000
-        gated.gate.set()
+        gated.resume.set()
         client.receive(), client.receive()
 
 
@@ -123,7 +123,7 @@ def test_a_slow_request_counts_with_the_time_that_it_waited(raw, gated):
         client.ask(Range("slow"))
         gated.entered.acquire()
         threading.Event().wait(0.05)
-        gated.gate.set()
+        gated.resume.set()
         client.receive()
         assert gated.monitor.stats().requests["RANGE"].latency.max >= 0.05
 
@@ -249,11 +249,11 @@ def test_what_stats_answers_is_what_the_application_says(server):
 
 
 class Stuck(ApplicationWrapper):
-    """Executes an MGET only when its gate is open."""
+    """Executes an MGET only when the test lets it go on."""
 
     def __init__(self, application):
         super().__init__(application)
-        self.gate, self.entered = threading.Event(), threading.Event()
+        self.resume, self.entered = threading.Event(), threading.Event()
 
     def try_handle(self, request):
         return None if isinstance(request.command, MGet) else super().try_handle(request)
@@ -261,7 +261,7 @@ class Stuck(ApplicationWrapper):
     def __call__(self, request):
         if isinstance(request.command, MGet):
             self.entered.set()
-            assert self.gate.wait(30)
+            assert self.resume.wait(30)
         return super().__call__(request)
 
 
@@ -275,5 +275,5 @@ def test_figures_are_told_while_all_workers_are_busy(raw):
             assert E.stats().queues.running == 2
             assert E.slowlog() == []
             assert E.progress() == []
-        application.gate.set()
+        application.resume.set()
         client.receive()

@@ -43,7 +43,7 @@ def stops_well(server):
 
 
 def test_what_writers_were_told_is_there_and_no_write_is_half_done(server):
-    told = []
+    reported = []
 
     def write(number, client):
         with client:
@@ -54,21 +54,21 @@ def test_what_writers_were_told_is_there_and_no_write_is_half_done(server):
                             batch.Put(f"{number}/{version}/{part}", "v")
                 except ElevatorError:
                     return
-                told.append((number, version))
+                reported.append((number, version))
 
     clients = [Elevator(endpoint=address(server), timeout=20) for _ in range(4)]  # all are connected before it stops
     threads = [threading.Thread(target=write, args=each) for each in enumerate(clients)]
     for thread in threads:
         thread.start()
-    eventually(lambda: len(told) >= 200 or not any(thread.is_alive() for thread in threads))
+    eventually(lambda: len(reported) >= 200 or not any(thread.is_alive() for thread in threads))
     stops_well(server)
     for thread in threads:
         thread.join()
-    assert len(told) >= 200
+    assert len(reported) >= 200
     server.restart()
     with Elevator(endpoint=address(server), timeout=20) as client:
         there = set(client.Range(include_value=False))
-    assert {f"{number}/{version}/{part}" for number, version in told for part in "ab"} <= there
+    assert {f"{number}/{version}/{part}" for number, version in reported for part in "ab"} <= there
     assert all(key[:-1] + other in there for key in there for other in "ab")
 
 

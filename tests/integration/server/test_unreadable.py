@@ -8,7 +8,7 @@ import pytest
 from pyelevator import Elevator, ElevatorError
 from pyelevator.engines.leveldb.binding.library import load_binding
 from pyelevator.testing.servers import ServerProcess
-from support.rights import without_overrides
+from support.permissions import without_overrides
 
 plyvel = load_binding()
 
@@ -153,8 +153,10 @@ def test_who_uses_an_unreadable_database_hears_why_and_others_are_served(tmp_pat
     registered(data, places)
     with without_overrides(lambda: ServerProcess(data)) as server, connected(server, "default") as client:
         assert client.listdb() == ["default", *places]
-        told = {name: told_of(server, name) for name in places}
-        wrong = {name: text for (name, text), why in zip(told.items(), WAYS.values(), strict=True) if why not in text}
+        reported = {name: reported_of(server, name) for name in places}
+        wrong = {
+            name: text for (name, text), why in zip(reported.items(), WAYS.values(), strict=True) if why not in text
+        }
         assert wrong == {}
         assert client.Get("k") == "v"
         client.createdb("new")
@@ -165,7 +167,7 @@ def test_who_uses_an_unreadable_database_hears_why_and_others_are_served(tmp_pat
     assert "Traceback" not in server.output
 
 
-def told_of(server, name):
+def reported_of(server, name):
     with connected(server, name) as client:
         texts = set()
         for call in (lambda: client.Get("k"), lambda: client.Put("k", "v"), lambda: client.mount(name)):

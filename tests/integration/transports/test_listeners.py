@@ -194,9 +194,9 @@ def test_a_port_in_use_is_refused_with_a_reason(listener):
 
 def test_a_stale_socket_file_is_taken_over_and_a_living_one_is_not(tmp_path, dealer):
     path = tmp_path / "socket"
-    stale = socket.socket(socket.AF_UNIX)
-    stale.bind(str(path))
-    stale.close()
+    outdated = socket.socket(socket.AF_UNIX)
+    outdated.bind(str(path))
+    outdated.close()
     listener = ZmtpListener(f"ipc://{path}")
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(UsageError, match="another server listens there"):

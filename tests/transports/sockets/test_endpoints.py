@@ -69,8 +69,8 @@ def test_a_connection_ignores_signals(puppet):
 def test_a_transport_waits_for_its_connection_and_no_longer(tmp_path):
     path = str(tmp_path / "nothing")
     for connection in (TcpTransport(unused_endpoint()), IpcTransport(path)):
-        told = r"(no Elevator server answered at|cannot connect to the Elevator server at) .* 0\.05 s"
-        with connection, pytest.raises(ConnectTimeout, match=told):
+        reported = r"(no Elevator server answered at|cannot connect to the Elevator server at) .* 0\.05 s"
+        with connection, pytest.raises(ConnectTimeout, match=reported):
             connection.send([b"never"], Deadline.after(0.05))
 
 

@@ -118,8 +118,8 @@ def test_queued_messages_are_sent_once_connected_and_late_ones_never():
     with loop(f"tcp://{endpoint}") as on:
         on.put([b"late"], seconds=0.01)
         on.put([b"in time"])
-        late = Deadline.after(0.01)
-        on.until(late.expired)
+        delayed = Deadline.after(0.01)
+        on.until(delayed.expired)
         with echoing(f"tcp://{endpoint}"):
             assert list(on.answer()) == [b"in time"]
 

@@ -87,8 +87,8 @@ def test_a_hello_is_what_the_library_s_own_classes_make():
 @pytest.mark.parametrize(("side", "role"), [(our_client, 0), (our_server, 1)])
 def test_the_greeting_names_the_mechanism_and_the_role(side, role):
     handshake = side()
-    said = SIGNATURE + handshake.receive_data(SIGNATURE + b"\x03")
-    assert (said[:10], said[12:32], said[32], said[33:63]) == (SIGNATURE, NAME, role, bytes(30))
+    stated = SIGNATURE + handshake.receive_data(SIGNATURE + b"\x03")
+    assert (stated[:10], stated[12:32], stated[32], stated[33:63]) == (SIGNATURE, NAME, role, bytes(30))
 
 
 def test_a_client_that_is_not_known_is_told_so_as_libzmq_does():
@@ -183,12 +183,12 @@ def test_a_key_of_small_order_is_refused():
         server.receive_data(bytes(hello))
 
 
-@pytest.mark.parametrize("said", [b"\x00\x05hello", encode_ready(b"DEALER"), encode_command(b"MESSAGE", bytes(40))])
-def test_what_comes_before_its_time_is_refused(said):
+@pytest.mark.parametrize("stated", [b"\x00\x05hello", encode_ready(b"DEALER"), encode_command(b"MESSAGE", bytes(40))])
+def test_what_comes_before_its_time_is_refused(stated):
     server = our_server()
     greeted(our_client(), server)
     with pytest.raises(MalformedMessage):
-        server.receive_data(said)
+        server.receive_data(stated)
 
 
 def test_a_handshake_takes_no_more_memory_than_its_longest_command():
@@ -199,12 +199,12 @@ def test_a_handshake_takes_no_more_memory_than_its_longest_command():
 
 
 @given(st.lists(st.binary(max_size=300), max_size=4))
-def test_any_input_in_a_handshake_is_one_of_three_errors_or_incomplete(pieces):
+def test_any_input_in_a_handshake_is_one_of_three_errors_or_incomplete(chunks):
     server = our_server()
     greeted(our_client(), server)
     with suppress(HandshakeRefused, MalformedMessage, LimitExceeded):
-        for piece in pieces:
-            server.receive_data(piece)
+        for chunk in chunks:
+            server.receive_data(chunk)
 
 
 # Messages

@@ -32,7 +32,7 @@ def greeting(major=3, minor=1, mechanism=NULL):
 
 
 def shake(data, sizes=()):
-    """The handshake after ``data``, which comes in pieces of those sizes and then the rest, and what it sent."""
+    """The handshake after ``data``, which comes in chunks of those sizes and then the rest, and what it sent."""
     handshake, sent = ClientHandshake(), [SIGNATURE]
     for size in sizes:
         sent.append(handshake.receive_data(data[:size]))
@@ -244,10 +244,10 @@ def test_a_message_on_the_wire(frames, wire):
 
 def test_large_frames_are_pieces_of_their_own_and_not_copied():
     large = bytes(LARGE)
-    pieces = encode_message([b"a", large, b"b", large])
-    assert [len(piece) for piece in pieces] == [12, len(large), 12, len(large)]
-    assert pieces[1] is large
-    assert list(decoded(b"".join(pieces)).messages) == [[b"a", large, b"b", large]]
+    chunks = encode_message([b"a", large, b"b", large])
+    assert [len(chunk) for chunk in chunks] == [12, len(large), 12, len(large)]
+    assert chunks[1] is large
+    assert list(decoded(b"".join(chunks)).messages) == [[b"a", large, b"b", large]]
 
 
 MESSAGES = st.lists(st.lists(st.binary(max_size=400), min_size=1, max_size=5), max_size=6)
@@ -356,15 +356,15 @@ def test_a_frame_that_is_announced_takes_no_memory_before_it_comes():
 
 @pytest.mark.parametrize("size", [2, 1000, LARGE])
 def test_the_memory_of_a_partial_message_is_known_in_any_chunks(size):
-    decoder, whole = established(), encode_frame(bytes(size * 1000 + LARGE))
-    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    decoder, complete = established(), encode_frame(bytes(size * 1000 + LARGE))
+    chunks = [complete[at : at + size] for at in range(0, len(complete), size)]
     tracemalloc.start()
-    for piece in pieces[:-1]:
-        decoder.receive_data(bytes(bytearray(piece)))  # a copy, which counts
+    for chunk in chunks[:-1]:
+        decoder.receive_data(bytes(bytearray(chunk)))  # a copy, which counts
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 1.1 * decoder.buffered_bytes > held
-    decoder.receive_data(pieces[-1])
+    decoder.receive_data(chunks[-1])
     assert [len(content) for content in decoder.messages[0]] == [size * 1000 + LARGE]
     assert decoder.buffered_bytes == 0
 

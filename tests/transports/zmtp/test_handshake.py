@@ -1,4 +1,4 @@
-"""The handshake of a listener that speaks ZMTP itself, without a socket: peers of every ZMTP, in any pieces."""
+"""The handshake of a listener that speaks ZMTP itself, without a socket: peers of every ZMTP, in any chunks."""
 
 from contextlib import suppress
 
@@ -45,8 +45,8 @@ def test_the_signature_comes_first_and_is_an_empty_identity_in_zmtp_1():
     ],
 )
 def test_each_peer_is_sent_what_it_can_parse_and_the_rest_remains(peer, answer):
-    welcome, said = shake(peer + b"rest")
-    assert said == answer
+    welcome, stated = shake(peer + b"rest")
+    assert stated == answer
     assert (welcome.is_done, welcome.remaining) == (True, b"rest")
 
 
@@ -129,12 +129,12 @@ def test_another_protocol_is_refused_by_its_first_bytes(opening, protocol):
 @given(
     st.lists(st.binary(max_size=100), max_size=5), st.sampled_from([b"", SIGNATURE, ZMTP_1, ZMTP_2[:12], ZMTP_3[:64]])
 )
-def test_whatever_comes_in_is_a_handshake_or_one_of_three_errors(pieces, start):
+def test_whatever_comes_in_is_a_handshake_or_one_of_three_errors(chunks, start):
     welcome = ServerHandshake()
     with suppress(HandshakeRefused, MalformedMessage, LimitExceeded):
-        for piece in [start, *pieces]:
+        for chunk in [start, *chunks]:
             if not welcome.is_done:
-                welcome.receive_data(piece)
+                welcome.receive_data(chunk)
 
 
 # Frames of ZMTP 1
@@ -176,7 +176,7 @@ def test_frames_to_the_oldest_peers_count_their_flags(frames, data):
 
 @given(st.lists(st.lists(st.binary(max_size=600), min_size=1, max_size=3), max_size=4), st.lists(st.integers(1, 300)))
 def test_messages_in_the_oldest_words_come_back_from_any_pieces(messages, sizes):
-    data = b"".join(piece for message in messages for piece in encode_message(message, frame_header_v1))
+    data = b"".join(chunk for message in messages for chunk in encode_message(message, frame_header_v1))
     decoder = decoder_of(ZMTP_1)
     for size in sizes:
         decoder.receive_data(data[:size])

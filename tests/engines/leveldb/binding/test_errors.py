@@ -24,11 +24,11 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "kind", "told"), TEXTS)
-def test_each_failure_is_reported_with_the_path(text, kind, told):
+@pytest.mark.parametrize(("text", "kind", "reported"), TEXTS)
+def test_each_failure_is_reported_with_the_path(text, kind, reported):
     with pytest.raises(kind) as caught, ErrorTranslator("/db"):
         raise OSError(text)
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(reported)
     assert type(caught.value) is kind
 
 

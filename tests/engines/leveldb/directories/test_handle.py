@@ -14,7 +14,7 @@ from pyelevator.commands import PUT
 from pyelevator.engines.base import EngineError, EngineFileError, Storage
 from pyelevator.engines.leveldb import LevelDbStorage, storage as leveldb_storage
 from pyelevator.engines.leveldb.directories.handle import DirectoryHandle, open_directory
-from support.links import exchange
+from support.links import swap_names
 
 OPTIONS: dict[str, Any] = {}
 
@@ -119,7 +119,7 @@ def test_a_link_that_is_swapped_never_opens_or_empties_another(storage, foreign,
     def swap():
         while not stop.is_set():
             with suppress(FileNotFoundError):  # between a destroy and the next open there is no directory
-                exchange(path, link)
+                swap_names(path, link)
                 swaps.append(1)
 
     swapping = threading.Thread(target=swap)

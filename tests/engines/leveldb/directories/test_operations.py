@@ -156,7 +156,7 @@ def merged(folder):
     (folder / "CURRENT").write_bytes(MERGE_MARKERS)
 
 
-def strangers(folder):
+def foreign_files(folder):
     leveldb(folder)
     fill(folder, ["1.log", "20240101.log"])
 
@@ -174,7 +174,7 @@ FOREIGN = {
     old_manifest: "keys are in the order 'idb_cmp1' of Chromium's IndexedDB",
     pointers: "a git-lfs pointer, not the data",
     merged: "two versions between git's merge markers",
-    strangers: "holds 1.log, 20240101.log, which LevelDB would take for its own and delete",
+    foreign_files: "holds 1.log, 20240101.log, which LevelDB would take for its own and delete",
 }
 
 
@@ -196,7 +196,7 @@ def test_createdb_names_what_is_another_programs_and_touches_nothing(catalog, th
 def test_neither_repair_nor_destroy_touch_what_is_another_programs(storage, theirs, make, force):
     make(theirs)
     before = checksums(theirs)
-    if make is strangers:
+    if make is foreign_files:
         storage.destroy(str(theirs), set_aside=force)
         assert set(checksums(theirs)) == {"1.log", "20240101.log"}
         return

@@ -138,11 +138,11 @@ def test_records_after_zeros_are_detected(alive, tmp_path):
     _, second, third, *_ = headers(data)
     damaged = data[:second] + b"\0" * (third - second) + data[third:]
     assert hidden(tmp_path, damaged) == f"records behind zeros, from byte {second} on"
-    whole = data.ljust(BLOCK_SIZE, b"\0")
-    assert hidden(tmp_path, whole) is None
-    assert hidden(tmp_path, whole + data) == f"records behind zeros, from byte {len(data)} on"
-    assert hidden(tmp_path, whole * 40) == f"records behind zeros, from byte {len(data)} on"
-    assert hidden(tmp_path, whole + b"\0" * 3_000_000) is None
+    block = data.ljust(BLOCK_SIZE, b"\0")
+    assert hidden(tmp_path, block) is None
+    assert hidden(tmp_path, block + data) == f"records behind zeros, from byte {len(data)} on"
+    assert hidden(tmp_path, block * 40) == f"records behind zeros, from byte {len(data)} on"
+    assert hidden(tmp_path, block + b"\0" * 3_000_000) is None
 
 
 def test_values_of_zeros_hide_nothing(tmp_path):

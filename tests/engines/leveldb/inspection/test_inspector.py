@@ -389,8 +389,8 @@ def test_records_are_read_as_leveldb_writes_them_across_blocks(path):
 
 
 def test_a_record_that_is_cut_off_is_none():
-    whole = manifest(b"abc", b"def")
-    assert [record.payload for record in read_records(whole[:-1])] == [b"abc"]
+    complete = manifest(b"abc", b"def")
+    assert [record.payload for record in read_records(complete[:-1])] == [b"abc"]
 
 
 def test_a_record_that_crosses_its_block_is_an_error():

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from support import damage, reads
-from support.programs import PATIENCE
-from support.rights import without_overrides
+from support.permissions import without_overrides
+from support.programs import WAIT_TIMEOUT
 
 BASES = {"table": (reads.Rows(3000), 0), "log": (reads.Rows(3030), 30), "long": (reads.Rows(3000, 1000), 0)}
 """Name -> the rows of a sound database, and how many of them are in its log; the others are in one table."""
@@ -102,7 +102,7 @@ CASES = {
 def run(to_read, to_repair, starved, rows):
     """What a process says, that is bound by the modes of files and starves, of reading one directory and repairing another."""
     command = [sys.executable, reads.__file__, str(to_read), str(to_repair), starved, *rows.sizes]
-    process = without_overrides(lambda: subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False))
+    process = without_overrides(lambda: subprocess.run(command, capture_output=True, timeout=WAIT_TIMEOUT, check=False))
     assert process.returncode == 0, process.stderr.decode()
     return [json.loads(line) for line in process.stdout.splitlines()]
 

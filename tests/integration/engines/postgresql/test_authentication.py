@@ -9,7 +9,7 @@ import pytest
 
 from pyelevator.commands import PUT
 from pyelevator.engines.base import EngineUnavailable
-from support.postgresql import NOBODY, PostgreSql
+from support.postgresql import UNPRIVILEGED, PostgreSql
 
 PASSWORD = "s3cret-of-the-role"
 _RULES = """\
@@ -58,7 +58,7 @@ def secured(authority):
             shutil.copy(authority / name, server.data)
             (server.data / name).chmod(0o600)
             if os.geteuid() == 0:
-                os.chown(server.data / name, NOBODY, NOBODY)
+                os.chown(server.data / name, UNPRIVILEGED, UNPRIVILEGED)
         server.execute(f"ALTER ROLE elevator PASSWORD '{PASSWORD}'; CREATE SCHEMA elevator AUTHORIZATION elevator")
         for setting in ("ssl_cert_file = 'server.pem'", "ssl_key_file = 'server.key'", "ssl = on"):
             server.execute(f"ALTER SYSTEM SET {setting}")

@@ -71,14 +71,14 @@ def test_a_broken_cluster_is_told_without_showing_it(application, postgresql, fa
         client.Put("x", "y")
         relation = postgresql.execute(f"SELECT relation FROM {schema}.databases WHERE name = 'default'")
         postgresql.execute(sql.replace("{s}", schema).replace("{n}", relation))
-        told = {}
+        reported = {}
         for verb, call in VERBS.items():
             try:
                 call(client)
             except ElevatorError as error:
-                told[verb] = str(error)
-        assert {verb: told.get(verb) for verb in verbs} == dict.fromkeys(verbs, text)
-        assert set(told.values()) == {text}
+                reported[verb] = str(error)
+        assert {verb: reported.get(verb) for verb in verbs} == dict.fromkeys(verbs, text)
+        assert set(reported.values()) == {text}
         client.ping()
 
 

@@ -10,9 +10,9 @@ import pytest
 from pyelevator.commands import PUT
 from pyelevator.engines.base import EngineFileError, EngineOutcomeUnknown, EngineUnavailable
 from support.eventually import eventually
-from support.postgresql import NOBODY, PostgreSql
+from support.postgresql import UNPRIVILEGED, PostgreSql
 
-PIECE = 4 << 20
+CHUNK = 4 << 20
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def small_disk(server, name, megabytes):
         pytest.skip("only root can mount a small disk")
     place = server.directory / name
     place.mkdir()
-    options = f"size={megabytes}m,mode=700,uid={NOBODY},gid={NOBODY}"
+    options = f"size={megabytes}m,mode=700,uid={UNPRIVILEGED},gid={UNPRIVILEGED}"
     if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=False).returncode:
         pytest.skip("mounting is not allowed here")
     try:
@@ -32,13 +32,13 @@ def small_disk(server, name, megabytes):
         subprocess.run(["umount", place], check=False)
 
 
-def write_until_refused(engine, pieces):
-    """Write a key for each piece; return the keys that were acknowledged, the one that was not, and its error."""
+def write_until_refused(engine, chunks):
+    """Write a key for each chunk; return the keys that were acknowledged, the one that was not, and its error."""
     written: list[bytes] = []
-    for number in range(pieces):
+    for number in range(chunks):
         key = b"%d" % number
         try:
-            engine.write([(PUT, key, os.urandom(PIECE))])
+            engine.write([(PUT, key, os.urandom(CHUNK))])
         except (EngineFileError, EngineOutcomeUnknown, EngineUnavailable) as error:
             return written, key, error
         written.append(key)
@@ -66,7 +66,7 @@ def move_log(server, place):
     for entry in log.iterdir():
         shutil.move(entry, place)
     for entry in place.rglob("*"):
-        os.chown(entry, NOBODY, NOBODY)
+        os.chown(entry, UNPRIVILEGED, UNPRIVILEGED)
     log.rmdir()
     log.symlink_to(place)
 
@@ -90,7 +90,7 @@ def test_a_log_without_space_is_told_and_nothing_is_lost(open_storage):
             if server.has_ended():
                 server.start()
             eventually(lambda: is_written(engine, b"after"), "it is written to again")
-            assert [key for key in written if len(engine.get(key) or b"") != PIECE] == []
+            assert [key for key in written if len(engine.get(key) or b"") != CHUNK] == []
             assert engine.get(unanswered) is None or isinstance(error, EngineOutcomeUnknown)
 
 

@@ -190,13 +190,13 @@ def test_a_write_that_arrives_after_its_outcome_was_asked_is_refused(url, open_s
 
     storage = open_storage(url)
     engine, other = storage.open("db", {}), open_storage(url).open("db", {})
-    execute, late = Connection.query, []
+    execute, delayed = Connection.query, []
 
     def hold_back(connection, sql, parameters, until):
         if b"write_" not in sql:
             return execute(connection, sql, parameters, until)
         monkeypatch.undo()
-        late.append((sql, parameters))
+        delayed.append((sql, parameters))
         connection.cut()
         raise LostConnection("the answer was lost")
 
@@ -204,7 +204,7 @@ def test_a_write_that_arrives_after_its_outcome_was_asked_is_refused(url, open_s
     engine.write([(PUT, b"k", b"1")])
     other.write([(PUT, b"k", b"2")])
     with storage.client.pool.connection("test", storage.client.deadline()) as connection, pytest.raises(AlreadyExists):
-        connection.query(*late[0], storage.client.deadline())
+        connection.query(*delayed[0], storage.client.deadline())
     assert engine.get(b"k") == b"2"
 
 

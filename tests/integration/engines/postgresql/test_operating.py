@@ -20,7 +20,7 @@ from support.applications import storage_of
 from support.clocks import Clock
 from support.eventually import eventually
 from support.ports import reserve_port
-from support.programs import PATIENCE
+from support.programs import WAIT_TIMEOUT
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def client(application):
 def run_serve(*args, **environment):
     command = [sys.executable, "-m", "pyelevator", "serve", *args]
     return subprocess.run(
-        command, env={**os.environ, **environment}, check=False, capture_output=True, text=True, timeout=PATIENCE
+        command, env={**os.environ, **environment}, check=False, capture_output=True, text=True, timeout=WAIT_TIMEOUT
     )
 
 
@@ -98,7 +98,7 @@ def test_a_database_moves_between_a_cluster_and_memory_by_dump_and_load(url, tmp
                 batch.Put(f"{i:04}", "v")
         for words in (["dump", "--url", cluster.url, "-o"], ["load", "--url", memory.url]):
             subprocess.run(
-                [sys.executable, "-m", "pyelevator", *words, tmp_path / "dump"], check=True, timeout=PATIENCE
+                [sys.executable, "-m", "pyelevator", *words, tmp_path / "dump"], check=True, timeout=WAIT_TIMEOUT
             )
         with Elevator(endpoint=memory.url.removeprefix("tcp://")) as client:
             assert client.Count() == 500

@@ -39,10 +39,10 @@ def raw(listener):
     """Opens connections that speak for themselves."""
     opened = []
 
-    def connect(*said):
+    def connect(*stated):
         host, _, port = listener.urls[0].removeprefix("tcp://").partition(":")
         opened.append(socket.create_connection((host, int(port)), timeout=20))
-        for data in said:
+        for data in stated:
             opened[-1].sendall(data)
         return opened[-1]
 
@@ -173,7 +173,7 @@ def test_frames_larger_than_any_buffer_come_and_go_whole(listener, dealer):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "stated",
     [
         SIGNATURE + b"\x03\x00" + b"CURVE" + bytes(15) + bytes(32),
         SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x02" + (1 << 40).to_bytes(8, "big"),
@@ -182,10 +182,10 @@ def test_frames_larger_than_any_buffer_come_and_go_whole(listener, dealer):
     ],
     ids=["keys", "too long", "no frame", "no such revision"],
 )
-def test_only_peers_of_another_protocol_are_disconnected(listener, raw, said):
+def test_only_peers_of_another_protocol_are_disconnected(listener, raw, stated):
     good = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER)
     look_around(listener)
-    bad = raw(said)
+    bad = raw(stated)
     look_around(listener)
     assert has_ended(bad)
     good.sendall(b"\x00\x01a")
@@ -251,7 +251,7 @@ def test_nothing_is_kept_of_peers_that_left_during_the_handshake(raw, listener):
     assert echoed(listener) == [b"a"]
 
 
-def begun(listener, client, size):
+def started(listener, client, size):
     """Sends so much of a message of 1 MB, and sees to it that it is taken."""
     client.sendall(b"\x02" + (1_000_000).to_bytes(8, "big"))
     sending = threading.Thread(target=client.sendall, args=(bytes(size),))
@@ -269,7 +269,7 @@ def test_over_the_limit_of_partial_messages_the_largest_is_disconnected(caplog, 
     one, two, three, four = (raw(SIGNATURE + b"\x03\x00" + NULL + DEALER) for _ in range(4))
     look_around(listener)
     for client, size in [(one, 700_000), (two, 800_000), (three, 900_000)]:
-        begun(listener, client, size)
+        started(listener, client, size)
     four.sendall(b"\x02" + (1_000_000).to_bytes(8, "big") + bytes(200_000))
     while listener.connection_count == 4:
         listener.timeout = 0.05
@@ -323,7 +323,7 @@ def test_without_free_descriptors_connections_are_rejected_at_once(raw, listener
     assert echoed(listener) == [b"a"]
 
 
-def deaf_peer(listener, dealer):
+def nonreading_peer(listener, dealer):
     """A peer that has asked and does not read, under its identity here."""
     dealer.set(zmq.RCVHWM, 1)
     dealer.connect(listener.urls[0])
@@ -334,7 +334,7 @@ def deaf_peer(listener, dealer):
 @pytest.mark.parametrize("answer", [b"small", bytes(100_000)])
 def test_a_peer_that_does_not_read_is_blocked_until_flush_finds_it_free(tmp_path, dealer, answer):
     listener = ZmtpListener(f"ipc://{tmp_path}/socket", max_unread=8 << 20)  # TCP is slow with a window this small
-    identity, sent = deaf_peer(listener, dealer), 1
+    identity, sent = nonreading_peer(listener, dealer), 1
     while not listener.send(identity, [answer]):
         sent += 1
     assert identity in listener.send_queues.peers
@@ -351,7 +351,7 @@ def test_a_peer_that_does_not_read_is_blocked_until_flush_finds_it_free(tmp_path
 
 def test_a_blocked_peer_that_leaves_leaves_nothing_behind(dealer):
     listener = ZmtpListener("tcp://127.0.0.1:0", max_unread=1 << 20)
-    identity = deaf_peer(listener, dealer)
+    identity = nonreading_peer(listener, dealer)
     while not listener.send(identity, [bytes(100_000)]):
         pass
     dealer.close(0)
@@ -397,7 +397,7 @@ def test_what_has_come_in_and_was_not_waited_for_can_still_be_taken(listener, ra
     assert list(listener.drain()) == []
 
 
-def deaf(listener, raw):
+def nonreading(listener, raw):
     """A client that has sent a and does not read, blocked, and its identity here."""
     client = raw(SIGNATURE + b"\x03\x00" + NULL + DEALER + b"\x00\x01a")
     identity, _ = arrived(listener)
@@ -447,7 +447,7 @@ def test_endless_pings_of_a_peer_that_does_not_read_cost_bounded_memory(listener
 
 def test_a_peer_discarded_with_half_an_answer_gets_no_other_half(listener, raw):
     listener.send_queues = SendQueues(1 << 20)
-    client, identity = deaf(listener, raw)
+    client, identity = nonreading(listener, raw)
     listener.send_queues.discard(identity)
     listener.send(identity, [b"another"])
     client.sendall(b"\x04\x07\x04PING\x00\x0a")
