@@ -336,9 +336,10 @@ def test_without_keys_a_connection_is_a_peer(world):
 
 
 def test_socket_files_of_a_server_with_keys_are_peers_as_connections_are(world):
-    for _ in range(4):
-        world.open(peer="local", over=b"hoarder")
-    world.open(peer="local", over=b"mine")
+    hoarded = [world.open(peer="local", over=b"hoarder") for _ in range(4)]
+    mine = world.open(peer="local", over=b"mine")
+    assert [world.is_gone(cursor, peer="local", over=b"hoarder") for cursor in hoarded] == [True, False, False, False]
+    assert not world.is_gone(mine, peer="local", over=b"mine")
 
 
 def test_a_user_is_one_peer_over_many_connections(world):

@@ -1,15 +1,16 @@
 """Two servers on one PostgreSQL that get into each other's way: equal keys, equal names, readers beside writers."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count as numbers
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from pyelevator import Elevator
 from pyelevator.commands import DELETE, PUT
+from pyelevator.engines.base import Engine
 from pyelevator.engines.postgresql import PostgreSqlStorage
 from pyelevator.errors import ElevatorError
 from pyelevator.testing.servers import ServerProcess
@@ -22,6 +23,16 @@ _BATCH = [b"%02d" % i for i in range(20)]
 _KEYS = [f"pair/{i}" for i in range(8)]
 _SPREAD = [f"spread/{i}" for i in range(8)]
 _NAMES = [f"name-{i:02}" for i in range(20)]
+
+
+_WAYS: Final[Mapping[str, Callable[[Elevator], list[Any]]]] = {
+    "MGet": lambda client: client.MGet(_KEYS),
+    "Range": lambda client: [value for _, value in client.Range(prefix="pair/")],
+    "paged (RangeIter)": lambda client: [value for _, value in client.RangeIter(prefix="pair/")],
+    "of a cursor, each two pages (RangeIter, consistent)": lambda client: [
+        value for key, value in client.RangeIter(prefix="spread/", consistent=True) if "~" not in key
+    ],
+}
 
 
 @contextmanager
@@ -37,6 +48,24 @@ def connect(server: ServerProcess, name: str = "default") -> Elevator:
     return Elevator(name, endpoint=server.url.removeprefix("tcp://"), timeout=30)
 
 
+def write_until(stopping: threading.Event, engine: Engine, number: int) -> tuple[int, float, list[str]]:
+    """Write batches in the writer's order until the event; return how many, the slowest, and the errors."""
+    ordered = _BATCH if number % 4 < 2 else _BATCH[::-1]
+    done, slowest, errors = 0, 0.0, []
+    while not stopping.is_set():
+        started = monotonic()
+        try:
+            engine.write(
+                [(DELETE, ordered[done % 20])]
+                + [(PUT, key, b"%d/%d" % (number, done)) for key in ordered if key != ordered[done % 20]]
+            )
+        except Exception as error:  # noqa: BLE001 - each is a finding
+            errors.append(f"{type(error).__name__}: {error}")
+        done += 1
+        slowest = max(slowest, monotonic() - started)
+    return done, slowest, errors
+
+
 def opposite_batches(seconds: float) -> Findings:
     """Writers of equal keys in opposite orders, each with a deletion, on sixteen connections of two storages."""
     with PostgreSql(_SETTINGS) as postgresql:
@@ -45,24 +74,10 @@ def opposite_batches(seconds: float) -> Findings:
         engines = [storage.open("contended", {}) for storage in storages]
         stopping = threading.Event()
 
-        def write(number: int) -> tuple[int, float, list[str]]:
-            ordered = _BATCH if number % 4 < 2 else _BATCH[::-1]
-            done, slowest, errors = 0, 0.0, []
-            while not stopping.is_set():
-                started = monotonic()
-                try:
-                    engines[number % 2].write(
-                        [(DELETE, ordered[done % 20])]
-                        + [(PUT, key, b"%d/%d" % (number, done)) for key in ordered if key != ordered[done % 20]]
-                    )
-                except Exception as error:  # noqa: BLE001 - each is a finding
-                    errors.append(f"{type(error).__name__}: {error}")
-                done += 1
-                slowest = max(slowest, monotonic() - started)
-            return done, slowest, errors
-
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            futures = [pool.submit(write, number) for number in range(_CONNECTIONS)]
+            futures = [
+                pool.submit(write_until, stopping, engines[number % 2], number) for number in range(_CONNECTIONS)
+            ]
             stopping.wait(seconds)
             stopping.set()
             results = [future.result() for future in futures]
@@ -87,14 +102,6 @@ def opposite_batches(seconds: float) -> Findings:
 
 def torn_reads(reads: int) -> Findings:
     """Reads of 8 keys through two servers, in four ways at once, while both servers have them rewritten in batches."""
-    ways: dict[str, Callable[[Elevator], list[Any]]] = {
-        "MGet": lambda client: client.MGet(_KEYS),
-        "Range": lambda client: [value for _, value in client.Range(prefix="pair/")],
-        "paged (RangeIter)": lambda client: [value for _, value in client.RangeIter(prefix="pair/")],
-        "of a cursor, each two pages (RangeIter, consistent)": lambda client: [
-            value for key, value in client.RangeIter(prefix="spread/", consistent=True) if "~" not in key
-        ],
-    }
     stopping = threading.Event()
     with two_servers() as (_, _, servers):
         fill(servers[0])
@@ -112,20 +119,20 @@ def torn_reads(reads: int) -> Findings:
 
         def look(read: Callable[[Elevator], list[Any]]) -> list[list[Any]]:
             clients = [connect(server) for server in servers]
-            seen = (read(clients[i % 2]) for i in range(reads // len(ways)))
+            seen = (read(clients[i % 2]) for i in range(reads // len(_WAYS)))
             torn = [values for values in seen if len(values) != len(_KEYS) or len(set(values)) != 1]
             for client in clients:
                 client.disconnect()
             return torn
 
-        with ThreadPoolExecutor(2) as writers, ThreadPoolExecutor(len(ways)) as readers:
+        with ThreadPoolExecutor(2) as writers, ThreadPoolExecutor(len(_WAYS)) as readers:
             writing = [writers.submit(write, number) for number in range(2)]
             try:
-                torn = dict(zip(ways, readers.map(look, ways.values()), strict=True))
+                torn = dict(zip(_WAYS, readers.map(look, _WAYS.values()), strict=True))
             finally:
                 stopping.set()
             batches = sum(future.result() for future in writing)
-    figures = {f"reads {way}, torn": f"{count(reads // len(ways))}, {len(seen)}" for way, seen in torn.items()}
+    figures = {f"reads {way}, torn": f"{count(reads // len(_WAYS))}, {len(seen)}" for way, seen in torn.items()}
     figures["batches of 8 keys meanwhile"] = count(batches)
     violations = [f"{way} saw {seen[0]}" for way, seen in torn.items() if seen]
     return Findings("Reads beside batches", (torn_reads.__doc__ or "").strip(), figures, violations)

@@ -26,22 +26,23 @@ from pyelevator.proxy import Proxy, Upstream
 from pyelevator.testing.servers import serve
 from pyelevator.transports import FakeTransport, TcpTransport
 from pyelevator.transports.url import shown
-from support.eventually import FOREVER
+from support.connections import first_attempt
+from support.eventually import FOREVER, SECONDS
 from support.puppets import silent_listener, unused_endpoint
 from support.routers import echoing, played
 
 
 def sync(**options):
     with Elevator(**options) as E:
-        return E.ping()
+        assert E.ping() == "PONG"
 
 
 def asynchronous(**options):
     async def main():
         async with AsyncElevator(**options) as E:
-            return await E.ping()
+            assert await E.ping() == "PONG"
 
-    return asyncio.run(main())
+    asyncio.run(main())
 
 
 def batch(**options):
@@ -211,20 +212,21 @@ def test_a_server_that_says_nothing_is_waited_for_to_the_end(connect):
 
 
 @BOTH
-def test_a_server_that_is_just_starting_is_still_met(connect):
-    endpoint = unused_endpoint()
+def test_a_server_that_is_just_starting_is_still_met(connect, monkeypatch):
+    endpoint, attempted = unused_endpoint(), first_attempt(monkeypatch)
     servers = []
 
     def begin():
+        assert attempted.wait(SECONDS)
         servers.append(serve(Application.in_memory(), f"tcp://{endpoint}"))
         servers[0].__enter__()
 
-    timer = threading.Timer(0.3, begin)
-    timer.start()
+    starting = threading.Thread(target=begin)
+    starting.start()
     try:
         connect(endpoint=endpoint, timeout=FOREVER, connect_timeout=FOREVER)
     finally:
-        timer.join()
+        starting.join()
         servers[0].__exit__(None, None, None)
 
 

@@ -1,7 +1,27 @@
 """The connections of a client: the one place where tests look into its session."""
 
 import select
+import threading
 from typing import Any
+
+import pytest
+
+from pyelevator.transports.sockets.socket import start_connect
+
+
+def first_attempt(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return an event that is set as soon as a client has tried to connect."""
+    attempted = threading.Event()
+
+    def observed(*args: Any) -> Any:
+        try:
+            return start_connect(*args)
+        finally:
+            attempted.set()
+
+    for module in ("blocking", "nonblocking"):
+        monkeypatch.setattr(f"pyelevator.transports.sockets.{module}.start_connect", observed)
+    return attempted
 
 
 def connections_of(client: Any) -> list[Any]:

@@ -12,8 +12,8 @@ import uvloop
 from pyelevator import AsyncElevator, ConnectionLost, MalformedMessage, RequestTimeout
 from pyelevator.application import Application
 from pyelevator.testing.servers import ServerProcess, serve
-from support.connections import shared_connection_of
-from support.eventually import FOREVER
+from support.connections import first_attempt, shared_connection_of
+from support.eventually import FOREVER, SECONDS, eventually_async
 from support.old_peers import OldPeer
 from support.routers import GREETING, READY, played
 from torture.frozen import stopped
@@ -58,7 +58,9 @@ def test_a_server_that_dies_is_noticed_at_once_by_all_waiting_calls(run):
         async with client(server) as E:
             os.kill(server.pid, signal.SIGSTOP)
             calls = [asyncio.ensure_future(E.Get(str(number))) for number in range(100)]
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0)  # all calls are begun
+            connection = shared_connection_of(E)
+            await eventually_async(lambda: len(list(connection.calls())) == 100 and not connection.has_unsent)
             os.kill(server.pid, signal.SIGKILL)
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             return {type(outcome) for outcome in outcomes}, len({id(outcome) for outcome in outcomes})
@@ -79,7 +81,8 @@ def test_a_server_that_was_restarted_meanwhile_is_found_again(run, tmp_path):
         assert run(main(server)) == ["v"] * 100
 
 
-def test_a_server_that_comes_later_is_found(run):
+def test_a_server_that_comes_later_is_found(run, monkeypatch):
+    attempted = first_attempt(monkeypatch)
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
@@ -88,7 +91,7 @@ def test_a_server_that_comes_later_is_found(run):
     async def main():
         async with AsyncElevator(endpoint=f"localhost:{port}", timeout=60, auto_connect=False) as E:
             connecting = asyncio.ensure_future(E.connect())
-            await asyncio.sleep(0.3)
+            assert await asyncio.to_thread(attempted.wait, SECONDS)
             with serve(Application.in_memory(), f"tcp://127.0.0.1:{port}"):
                 await connecting
                 return await E.ping()
