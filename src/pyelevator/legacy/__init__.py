@@ -265,6 +265,13 @@ def _send(
 ) -> object:
     """Send a command by its verb, with the arguments as they travel, as the methods of 0.5c did.
 
+    Args:
+        db_uid: of the database; None where the command names none.
+        command: the verb, such as ``"GET"``.
+        arguments: as they travel.
+        timeout: seconds; the client's if None.
+        compression: ask for a compressed answer.
+
     Returns:
         The ``datas`` of the answer: a single value in a list, if it is true; None where the command has no result.
     """

@@ -55,7 +55,9 @@ class Core:
         blocked: the clients that do not read, by their identities; their requests wait.
         monitor: counts the requests.
 
-    The methods take the time (seconds, any monotonic clock) and return actions for the caller to perform.
+    The methods take a client's ``identity``, or an ``upstream`` by its name and the number of one of its connections,
+    the ``frames`` of a message, and the time ``now`` (seconds, any monotonic clock); they return actions for the caller
+    to perform.
     """
 
     @signature_from(CoreOptions)

@@ -242,13 +242,21 @@ class AsyncTransport(ABC):
         """Close the connection at once, drop unsent messages, and call the receiver no more; may be called twice."""
 
     def connect_timeout_error(self, deadline: Deadline) -> ConnectTimeout:
-        """Return the error for a message that could not be sent before the deadline."""
+        """Return the error for a message that could not be sent before the deadline.
+
+        Args:
+            deadline: it has passed.
+        """
         from pyelevator.transports.connect_errors import connect_timeout_error  # few connections fail
 
         return connect_timeout_error(self.url, None, deadline)
 
     def request_timeout_error(self, deadline: Deadline) -> RequestTimeout:
-        """Return the error for a message that was not answered before the deadline."""
+        """Return the error for a message that was not answered before the deadline.
+
+        Args:
+            deadline: it has passed.
+        """
         return RequestTimeout(request_timeout_message(self.url, deadline))
 
 
