@@ -1,10 +1,12 @@
+import sys
+
 import pytest
 
 from pyelevator.codec import ClassicCodec, FlatCodec
 from pyelevator.commands import Get, MGet, Ping
 from pyelevator.errors import ErrorCode, MalformedMessage
 from pyelevator.messages import Request, Response
-from pyelevator.protocol import ClientProtocol, RequestDecoder
+from pyelevator.protocol import ClientProtocol, RequestDecoder, unguessable_ids
 from support.optional import unwrap
 
 
@@ -145,3 +147,14 @@ def test_the_same_bytes_of_several_clients_are_requests_of_their_own(command):
     requests = [unwrap(decoder.read(frames, *origin).request) for origin in origins]
     assert [(request.context.peer, request.context.connection) for request in requests] == origins
     assert requests[2] == Request(command, "uid", 1) != requests[0]
+
+
+def test_ids_are_made_without_python_code_that_an_interrupt_could_end():
+    ids, called = unguessable_ids(), []
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        for _ in range(1000):
+            next(ids)
+    finally:
+        sys.setprofile(None)
+    assert called == []

@@ -33,6 +33,8 @@ Refuses: TypeAlias = Callable[[Request], Response | None]
 
 _WORD_BYTES: Final = 4
 _BLOCK_BYTES: Final = 64 * _WORD_BYTES
+"""Random bytes that are read at once. A signal does not interrupt the reading of up to 256, see getrandom(2)."""
+
 _SURPLUS_BITS: Final = 8
 """Bits of a random word that are left out: with steps of 24 bits, a connection has 2**41 requests before it has no ids,
 and a thousand million before they are over 2**53, and lost on peers that have floating point only."""
@@ -45,13 +47,11 @@ def unguessable_ids() -> Iterator[int]:
     another connection or another process than its own. A generator of Python's would not do: a server can tell from
     many of its numbers which one comes next, and a forked process has its state in common with its parent.
     """
-    words = chain.from_iterable(map(_random_words, repeat(_BLOCK_BYTES)))
+    # No function of Python's takes part, as an interrupt within it would end the iterator.
+    blocks = map(os.urandom, repeat(_BLOCK_BYTES))
+    words = chain.from_iterable(map(partial(array, "I"), blocks))
     steps = filter(None, map(rshift, words, repeat(_SURPLUS_BITS)))
     return accumulate(steps, initial=1 + int.from_bytes(os.urandom(_WORD_BYTES)))
-
-
-def _random_words(size: int) -> "array[int]":
-    return array("I", os.urandom(size))
 
 
 class RequestLimits:

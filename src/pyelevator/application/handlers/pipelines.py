@@ -59,10 +59,9 @@ def pipeline_handler(handlers: Handlers) -> PipelineHandler:
         count, limit = len(command.commands), context.policy.max_batch
         if count > limit:
             raise WrongValue(f"a pipeline of {count:,} commands is over the limit of {limit:,}; split it")
-        asked = request.context
-        outcomes: Any = asked.row_sink() if asked.row_sink else []
-        own = CallContext(asked.peer, asked.connection, None, asked.row_sink and outcomes.row_sink)
-        _PipelineRun(engine, handlers, context, request.with_context(own), outcomes).run(command.commands)
+        row_sink = request.context.row_sink
+        outcomes = row_sink() if row_sink else []
+        _PipelineRun(engine, handlers, context, request, outcomes).run(command.commands)
         return Response.ok(outcomes, request.id)
 
     return PipelineHandler(handle, lambda pipeline: _cost(pipeline, handlers))
@@ -83,10 +82,10 @@ class _PipelineRun:
     """One run of a pipeline.
 
     Attributes:
-        request: of the pipeline, in the context of each of its commands.
         outcomes: what they are collected in: the request's own sink, or a list.
         bytes_left: what its responses may still have.
         unreported: bytes of those that are made and that ``space`` does not know of.
+        own_context: of each command that is handled as a request of its own; made for the first one.
     """
 
     engine: Engine
@@ -96,6 +95,7 @@ class _PipelineRun:
     outcomes: Any
     bytes_left: int = field(init=False)
     unreported: int = 0
+    own_context: CallContext | None = None
     space: ResponseSpace = field(init=False, factory=response_space)
 
     def __attrs_post_init__(self) -> None:
@@ -170,7 +170,11 @@ class _PipelineRun:
 
     def _run_read(self, command: Command) -> Response:
         handle = self.handlers[type(command)].handle
-        own = Request(command, self.request.uid, context=self.request.context)
+        if self.own_context is None:
+            asked = self.request.context
+            sink = self.outcomes.row_sink if asked.row_sink else None
+            self.own_context = CallContext(asked.peer, asked.connection, None, sink)
+        own = Request(command, self.request.uid, context=self.own_context)
         response: Response = handle(self.engine, command, own, self.context)
         self.bytes_left -= size_of(response.payload)  # a scan reports its rows itself
         return response
