@@ -104,17 +104,20 @@ class PipelineBuilder(KeyMethods[T], RangeMethods[T], MaintenanceMethods[T], Que
             ElevatorError: what the first command that failed raised (not with ``raise_errors=False``); its
                 ``other_errors`` are those of later commands. The other handles have their results nevertheless.
         """
-        with self._take() as results:
-            flow = execute_pipeline(self._client._handle, [result.command for result in results])
-            outcomes = yield self._client._execute(flow, self._timeout if timeout is None else timeout)
-            self._resolve(results, outcomes)
+        yield from self._send_queue(self._timeout if timeout is None else timeout)
         return self.results
 
     @shared_steps
     def _leave(self, kind: type[BaseException] | None) -> Steps[None]:
         if kind is None:
-            yield self.execute()
+            yield from self._send_queue(self._timeout)  # without the list of results
         self.Clear()
+
+    def _send_queue(self, timeout: float | None) -> Steps[None]:
+        with self._take() as results:
+            flow = execute_pipeline(self._client._handle, [result.command for result in results])
+            outcomes = yield self._client._execute(flow, timeout)
+            self._resolve(results, outcomes)
 
     def Clear(self) -> None:
         """Discard what was not executed."""
