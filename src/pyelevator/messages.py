@@ -137,12 +137,12 @@ _ANYBODY: Final = (None, "local")
 
 @frozen
 class CallContext:
-    """What is known of a request and never travels; equal to one of the same peer.
+    """The context of a request, which never travels; equal to one of the same peer.
 
     Attributes:
         peer: the client that asks, where a server has made sure of it (see ``Listener.peer``).
-        connection: over which it came, where that is known.
-        deadline: until when the answer is wanted, if that is sooner than the call's own end.
+        connection: the one that it came over, where that is known.
+        deadline: the time until which the answer is wanted, if that is sooner than the call's own end.
         row_sink: makes what the rows of a long answer are collected in, if the codec that will write the answer down
             brings its own (see ``codec.classic.row_packer``).
     """
@@ -172,7 +172,7 @@ class Request(Generic[R_co]):
             servers do not echo it.
         compression: ask for an lz4-compressed reply (classic only).
         bin: ask for keys and values of the reply as msgpack's bin, and not as text (classic only).
-        context: who asks, and until when; it never travels. A request that is made of another one keeps it.
+        context: the client that asks, and the deadline. It never travels; a request that is made of another keeps it.
         is_minimal: True for what :meth:`minimal` made, so that codecs need not look at every field; else False.
     """
 

@@ -96,7 +96,7 @@ def _part(reader: msgpack.Unpacker, frame: bytes, at: int) -> object:
     return msgpack.unpackb(frame[start : at + reader.tell()], raw=True)
 
 
-# Who may ask for it
+# Outlines of requests, for permissions
 
 
 def classic_outline(frame: bytes) -> Request | None:

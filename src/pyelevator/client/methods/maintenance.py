@@ -127,7 +127,7 @@ class MaintenanceMethods(SharedMethods[T]):
             timeout: seconds; the client's if None.
 
         Returns:
-            When, who, which database and verb, how long, and the sizes of request and answer.
+            The time, the client, the database and verb, how long, and the sizes of request and answer.
 
         Raises:
             PermissionDenied: it takes admin access to all databases.
