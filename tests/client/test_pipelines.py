@@ -410,10 +410,11 @@ def test_an_empty_value_is_told_from_a_missing_one_by_another_request(messages):
     assert messages[-2:] == ["GET", "EXISTS"]
 
 
+@pytest.mark.parametrize(("method", "given"), [("Get", "k"), ("MGet", ["k"])])
 @pytest.mark.parametrize("own", [{"timeout": 1.0}, {"compression": True}], ids=str)
-def test_a_command_of_a_pipeline_has_no_options_of_its_own(own):
+def test_a_command_of_a_pipeline_has_no_options_of_its_own(own, method, given):
     with Elevator(transport="fake") as E, pytest.raises(UsageError, match="have no timeout= or compression= of their"):
-        E.pipeline().MGet(["k"], **own)
+        getattr(E.pipeline(), method)(given, **own)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyelevator import commands
@@ -66,16 +67,20 @@ class PipelineBuilder(KeyMethods[T], RangeMethods[T], MaintenanceMethods[T], Que
 
     if not TYPE_CHECKING:  # the same without ``_call``: there may be many
 
-        def Get(self, key, default=UNSET):
+        def Get(self, key, default=UNSET, *, timeout=None, compression=False):
             """Return the value of ``key``.
 
             Returns:
                 A handle; its result, or its error, is what :meth:`Elevator.Get <pyelevator.Elevator.Get>` gives.
             """
+            if timeout is not None or compression is not False:
+                return self._call(Get.make(key), timeout, compression)  # which refuses them
             expected = None if default is UNSET else (KeyNotFound, default)
             result = PipelineResult(Get.make(key), self._decoder.value, expected)
             self._queue.append(result)
             return result
+
+        Get.__signature__ = Signature([*signature(Get).parameters.values()][:-2])
 
     # Each of these takes several messages where it is not in a pipeline.
 
